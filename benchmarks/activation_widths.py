@@ -1,11 +1,13 @@
-"""What activations of 16 bits take and give: int8 and int16 on one target, and int8 on one of 8 bits.
+"""What activations of 16 bits take and give: int8 and int16 on one target, and int8 on one of 8
+bits.
 
-    python -m benchmarks.activation_widths [--networks fashion_dense fashion_pattern resnet50] [--images 256]
+    python -m benchmarks.activation_widths [--networks fashion_dense fashion_pattern resnet50]
+    [--images 256]
 
-Networks are committed ONNX files of ``models/`` or names of ``models.zoo``, whose weights are seeded and
-whose images are random. Signal-to-noise is of all outputs together against the float network; beside
-it that of the float network with its weights alone rounded to int8, which bounds what wider activations can
-give. Prints the table of RESULTS.md.
+Networks are committed ONNX files of ``models/`` or names of ``models.zoo``, whose weights are
+seeded and whose images are random. Signal-to-noise is of all outputs together against the float
+network; beside it that of the float network with its weights alone rounded to int8, which bounds
+what wider activations can give. Prints the table of RESULTS.md.
 """
 
 from __future__ import annotations
@@ -68,7 +70,8 @@ def float_outputs(module: tvm.IRModule, images: dict[str, Array]) -> Array:
 
 
 def with_int8_weights(module: tvm.IRModule) -> tvm.IRModule:
-    """The float module with weights rounded to the steps of symmetric int8, a scale each channel."""
+    """The float module with weights rounded to the steps of symmetric int8, a scale each
+    channel."""
     main, rounded = module["main"], {}
     for layer in prunable_layers(main):
         flat = layer.weight.reshape(len(layer.weight), -1)

@@ -2,10 +2,10 @@
 
     python -m benchmarks.batch_programs [--networks NAME ...] [--batches 1 2 4 8] [--markdown FILE]
 
-The demonstration's classifiers, VGG-16's dense layers (25,088 to 4,096 to 4,096 to 1,000), and whole
-networks of the zoo on images so small that their last layers wait for weights. Seeded weights but
-for the demonstration's. ``dense`` counts the dense layers alone. x bound is of the program: weights
-once, activations of every image. Weights: KiB an image on the bus, in whole bursts.
+The demonstration's classifiers, VGG-16's dense layers (25,088 to 4,096 to 4,096 to 1,000), and
+whole networks of the zoo on images so small that their last layers wait for weights. Seeded weights
+but for the demonstration's. ``dense`` counts the dense layers alone. x bound is of the program:
+weights once, activations of every image. Weights: KiB an image on the bus, in whole bursts.
 """
 
 from __future__ import annotations

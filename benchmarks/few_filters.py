@@ -1,4 +1,5 @@
-"""Convolutions of few filters by themselves: cycles x the layer's bound, and what the rest is lost to.
+"""Convolutions of few filters by themselves: cycles x the layer's bound, and what the rest is lost
+to.
 
     python -m benchmarks.few_filters [--targets sparse256 FILE.toml ...] [--layers TEXT] [--causes]
 

@@ -1,13 +1,13 @@
 """A sweep of whole networks that is killed twice and gone on with, against one that nobody kills.
 
-    python -m benchmarks.killed_sweep [--networks resnet50 vgg16 mobilenet_v2] [--workers N] [--seed N]
-                                      [--folder DIR]
+    python -m benchmarks.killed_sweep [--networks resnet50 vgg16 mobilenet_v2] [--workers N]
+                                      [--seed N] [--folder DIR]
 
-20 points of each network: dense and with three quarters of the weights gone, on five sizes of ACT and
-two kinds of array. The first run is ended by SIGKILL, the second by SIGTERM, each at a moment drawn by
-the seed; the third goes to the end. Schedules are kept beside each store, so the two tables share
-nothing. The code must stay as it is meanwhile: another version measures anew. ``make test-sweep`` does
-the same with small networks.
+20 points of each network: dense and with three quarters of the weights gone, on five sizes of ACT
+and two kinds of array. The first run is ended by SIGKILL, the second by SIGTERM, each at a moment
+drawn by the seed; the third goes to the end. Schedules are kept beside each store, so the two
+tables share nothing. The code must stay as it is meanwhile: another version measures anew. ``make
+test-sweep`` does the same with small networks.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ _ENDS = 60.0  # seconds in which an ended command is gone, and what it started
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of the sweep. how: the signal that ended it, None if it went to the end. asked: points at
-    which it was to be ended. known: points in the store after it. code: of its end. seconds: wall."""
+    """A run of the sweep. how: the signal that ended it, None if it went to the end. asked: points
+    at which it was to be ended. known: points in the store after it. code: of its end. seconds:
+    wall."""
 
     how: signal.Signals | None
     asked: int
@@ -57,8 +58,8 @@ class Piece:
 
 
 def write_space(folder: Path, networks: Mapping[str, str | None]) -> int:
-    """Write space.toml into a folder; how many points it has. networks: file of a model there -> file
-    of its calibration samples."""
+    """Write space.toml into a folder; how many points it has. networks: file of a model there ->
+    file of its calibration samples."""
     tables = [
         f'[[network]]\nmodel = "{model}"\n'
         + ("" if samples is None else f'calibrate = "{samples}"\n')
@@ -106,8 +107,8 @@ def left_over(session: int) -> list[int]:
 
 
 def killed_twice(folder: Path, points: int, seed: int, workers: int = 2) -> Iterator[Piece]:
-    """Run the folder's sweep into killed.sqlite in three pieces; AssertionError, with the command's own
-    words, where one of them ends otherwise than it should or leaves a process behind."""
+    """Run the folder's sweep into killed.sqlite in three pieces; AssertionError, with the command's
+    own words, where one of them ends otherwise than it should or leaves a process behind."""
     moments = sorted(random.Random(seed).sample(range(SOON, points - LATE), 2))
     for drawn, how in zip(moments, (signal.SIGKILL, signal.SIGTERM), strict=True):
         asked = max(drawn, known(folder, "killed.sqlite") + 1)  # not before it has begun

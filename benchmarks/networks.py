@@ -2,13 +2,13 @@
 
     python benchmarks/networks.py [--networks resnet50 vgg16] [--targets dense256] [--markdown FILE]
 
-Weights are seeded and real; pruning is by magnitude. The bound of a layer is
-max(multiplies of a weight that is not zero by an input that is not padding / 256, compulsory bytes
-/ 16); a program's is the sum over its layers (docs/GUIDE.md, "Bounds"). The network's bound, which
-``x network`` is against, lets all tensors between layers stay on the chip; the reachable one holds for
-every schedule with the target's SRAM (docs/SCHEDULES.md, "The reachable bound").
-``run`` is numbers and time together, with every check of the machine on, the first run of a fresh
-session. Each row is a process of its own, so that its peak memory is its own.
+Weights are seeded and real; pruning is by magnitude. The bound of a layer is max(multiplies of a
+weight that is not zero by an input that is not padding / 256, compulsory bytes / 16); a program's
+is the sum over its layers (docs/GUIDE.md, "Bounds"). The network's bound, which ``x network`` is
+against, lets all tensors between layers stay on the chip; the reachable one holds for every
+schedule with the target's SRAM (docs/SCHEDULES.md, "The reachable bound"). ``run`` is numbers and
+time together, with every check of the machine on, the first run of a fresh session. Each row is a
+process of its own, so that its peak memory is its own.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python benchmarks/pruning_pretrained.py [--images 64] [--output TABLE.md]
 
 The page orientation network of occular-deskew 0.5.0 and the text detector of rapidocr-onnxruntime
-1.4.4 (``pip install`` both and pillow; their ONNX files are read from the installed packages). Inputs are pages of
-text rendered with PIL: fitted with some, measured with 16 others. What counts is the ratio of
-signal to noise of the outputs against those of the dense network, in dB.
+1.4.4 (``pip install`` both and pillow; their ONNX files are read from the installed packages).
+Inputs are pages of text rendered with PIL: fitted with some, measured with 16 others. What counts
+is the ratio of signal to noise of the outputs against those of the dense network, in dB.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python -m benchmarks.search_seeds [--store FILE] [--trials N] [--seeds N]
 
 First the whole space is swept into a store, which takes minutes; then both searches ask for points
-of it, each seed from nothing, and get what the store has. Both are told the budgets; the figure of a
-search is the least energy x time of its points within them.
+of it, each seed from nothing, and get what the store has. Both are told the budgets; the figure of
+a search is the least energy x time of its points within them.
 """
 
 from __future__ import annotations

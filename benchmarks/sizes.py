@@ -1,6 +1,7 @@
 """Cycles, energy and area of networks as 512 KiB of SRAM are split in other ways.
 
-    python benchmarks/sizes.py [--targets sparse256] [--networks resnet50 fashion] [--points NAME ...]
+    python benchmarks/sizes.py [--targets sparse256] [--networks resnet50 fashion] [--points NAME
+    ...]
 
 All points of a target have the same bytes on the chip, windows and staging included: what windows
 do not take, ACT and WGT get. The built-in targets have the sizes that RESULTS.md chooses by it.

@@ -3,8 +3,8 @@
     python -m benchmarks.sweep_workers [--rounds N]
 
 Every run begins with no schedules and no store. Beside the wall clock, the processor time that each
-worker took says what two cores that have nothing else to do would give: on a machine that others use
-the wall clock measures them.
+worker took says what two cores that have nothing else to do would give: on a machine that others
+use the wall clock measures them.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def space() -> Space:
 
 
 def swept(workers: int) -> tuple[float, float, list[float]]:
-    """Seconds of the sweep with the start of its workers, without it, and the processor time of each
-    worker, its start included."""
+    """Seconds of the sweep with the start of its workers, without it, and the processor time of
+    each worker, its start included."""
     from distributed import Client
 
     points, began = space(), time.perf_counter()

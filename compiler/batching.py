@@ -31,8 +31,8 @@ TOLERANCE = 1e-4  # of the largest element: sums in another order
 
 
 def in_batch(modules: Sequence[IRModule], images: int | None) -> list[IRModule]:
-    """Modules of one network, of one image each, as ones of so many; ``zeroskip.images`` of main says
-    so. None: as they are.
+    """Modules of one network, of one image each, as ones of so many; ``zeroskip.images`` of main
+    says so. None: as they are.
 
     The first is compared with itself. CompileError, which names the node, if its images would
     depend on each other, or the model has a batch that N does not divide.

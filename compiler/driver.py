@@ -82,11 +82,12 @@ def compile(  # the name that users expect: zeroskip.compiler.compile
     """Compile an ONNX model, a PyTorch network, a Relax module, Relay's text, TOSA or TFLite for an
     accelerator.
 
-    model: a path, a ModelProto, a ``tvm.IRModule``, of which ``main`` is compiled, or its only public
-    function, an ``IntegerModel``, or a torch module (with ``example``) or exported program. target: a
-    built-in target's name, a TOML file's path or a spec. options: ``params``, ``example``, ``prune``,
-    ``calibrate``, ``method``, ``activation_bits``, ``float_nodes``, ``shapes``, ``batch``, ``cache``,
-    ``tune``, ``objective``, ``progress``, ``first``; ``compiler.options.CompileOptions`` says what each is.
+    model: a path, a ModelProto, a ``tvm.IRModule``, of which ``main`` is compiled, or its only
+    public function, an ``IntegerModel``, or a torch module (with ``example``) or exported program.
+    target: a built-in target's name, a TOML file's path or a spec. options: ``params``,
+    ``example``, ``prune``, ``calibrate``, ``method``, ``activation_bits``, ``float_nodes``,
+    ``shapes``, ``batch``, ``cache``, ``tune``, ``objective``, ``progress``, ``first``;
+    ``compiler.options.CompileOptions`` says what each is.
 
     Raises a ZeroskipError that says in one sentence what is wrong, where, and what to do.
     """
@@ -359,8 +360,8 @@ def given_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> di
 
 
 def read_samples(module: IRModule, calibrate: str | Path | Arrays | None) -> dict[str, Any]:
-    """Calibration data by variable, or seeded random numbers in its place: images, however many of them
-    a run of the module computes."""
+    """Calibration data by variable, or seeded random numbers in its place: images, however many of
+    them a run of the module computes."""
     images = images_of(module)
     ports = [
         replace(port, shape=(port.shape[0] // images, *port.shape[1:])) if port.shape else port

@@ -41,9 +41,9 @@ def compile_levels(
     """Compile an ONNX model, or Relay's text, at several sparsities whose weights are stored once.
 
     levels: recipes, the densest first; each prunes what the one before left and may only remove
-    weights. prune: what they have in common, applied first; it may change tensors. firsts: ``first`` of
-    ``compile``, one for each level. options: as in ``compile``. CompileError for a level that does
-    more than remove weights.
+    weights. prune: what they have in common, applied first; it may change tensors. firsts:
+    ``first`` of ``compile``, one for each level. options: as in ``compile``. CompileError for a
+    level that does more than remove weights.
     """
     spec = target if isinstance(target, AccelSpec) else load_spec(target)
     physics.check(spec)

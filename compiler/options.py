@@ -36,8 +36,9 @@ class CompileOptions(TypedDict, total=False):
     method: ``auto``, ``minmax``, ``percentile`` or ``mse`` (``relay_passes.quantize.calibrate``);
         random inputs are no ground to choose by, there ``auto`` is ``minmax``, as it is with 16-bit
         activations, which need no range cut.
-    activation_bits: 8, or 16: int16 activations beside int8 weights, as TFLite's 16 x 8, on a target
-        whose [storage] activation_bits is 16. What would take a table of results is on the CPU.
+    activation_bits: 8, or 16: int16 activations beside int8 weights, as TFLite's 16 x 8, on a
+        target whose [storage] activation_bits is 16. What would take a table of results stays on
+        the CPU.
     float_nodes: ONNX nodes, or globs of their names, that stay in float on the CPU.
     shapes: sizes of inputs that the model leaves open.
     batch: images that one program computes, its weights read once for all; inputs and outputs then

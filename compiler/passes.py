@@ -88,8 +88,8 @@ class TileAndSchedule:
         return updated
 
     def _untuned(self, region: Region) -> list[GroupPlan]:
-        """By the objective; by cycles where what that finds does not fit beside its neighbours, which
-        only emitting it tells."""
+        """By the objective; by cycles where what that finds does not fit beside its neighbours,
+        which only emitting it tells."""
         groups = plan_region(region, self.spec, self.progress, self.cache, self.objective)
         if self.objective == "cycles":
             return groups

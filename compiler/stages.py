@@ -178,8 +178,8 @@ def lower_fastest(
 
 
 def without_dead(pruned: IRModule, block: int = 1) -> IRModule:
-    """``with_move_layers`` of the module without channels that cannot matter, as far as whole blocks
-    of them go.
+    """``with_move_layers`` of the module without channels that cannot matter, as far as whole
+    blocks of them go.
 
     This comes after pruning: with fewer channels, groups of n of m no longer line up.
     """

@@ -1,4 +1,5 @@
-"""How wide a DRAM bus does a classifier need, before which array, and what does pruning change of it?
+"""How wide a DRAM bus does a classifier need, before which array, and what does pruning change of
+it?
 
 pip install 'zeroskip[search]'
 python examples/sweep.py

@@ -16,8 +16,8 @@ def yolox_nano(
     *, seed: int = 0, image: int = 416, width: float = 0.25, depth: float = 1 / 3, classes: int = 80
 ) -> onnx.ModelProto:
     """YOLOX (Ge et al., arXiv:2107.08430) with depthwise convolutions; width and depth of its size
-    nano. As its ``tools/export_onnx.py`` writes it: Focus, SiLU, CSPDarknet, spatial pyramid pooling,
-    PAFPN and heads apart for boxes and classes.
+    nano. As its ``tools/export_onnx.py`` writes it: Focus, SiLU, CSPDarknet, spatial pyramid
+    pooling, PAFPN and heads apart for boxes and classes.
 
     image: a multiple of 32. Output: "output" [1, anchors, 5 + classes], an anchor for each pixel of
     the three levels: offsets, sizes and logarithms of these, then probabilities.

@@ -1,4 +1,5 @@
-"""Networks with squeeze and excite (Hu et al., CVPR 2018): EfficientNet-B0 and MobileNetV3-Large."""
+"""Networks with squeeze and excite (Hu et al., CVPR 2018): EfficientNet-B0 and
+MobileNetV3-Large."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from models.onnx_graph import Graph
 class Block:
     """An inverted residual: expansion, depthwise convolution, squeeze and excite, projection.
 
-    wide: channels of the expansion. squeeze: channels between the two layers of the gate; 0: no gate.
-    act: "silu", "hardswish" or "relu".
+    wide: channels of the expansion. squeeze: channels between the two layers of the gate; 0: no
+    gate. act: "silu", "hardswish" or "relu".
     """
 
     kernel: int

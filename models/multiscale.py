@@ -45,8 +45,8 @@ def yolov5(
     """YOLOv5 (Ultralytics, release 6, with the spatial pyramid pooling of He et al., TPAMI 2015;
     width and depth of its size n) up to the three heads' convolutions; ReLU where it has SiLU.
 
-    image: a multiple of 32. Outputs small, middle and large: [1, 3 * (5 + classes), image / 8, ...],
-    / 16, / 32; boxes are decoded from these on the host.
+    image: a multiple of 32. Outputs small, middle and large: [1, 3 * (5 + classes), image / 8,
+    ...], / 16, / 32; boxes are decoded from these on the host.
     """
     g = Graph(seed)
     x, channels = _layer(g, "stem", "image", 3, round(64 * width), 6, 2), round(64 * width)

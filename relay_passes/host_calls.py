@@ -90,8 +90,8 @@ class _Joining:
         return tvm.IRModule(self.functions, attrs=self.mod.attrs)
 
     def _turns(self) -> Iterator[tuple[bool, list[Step]]]:
-        """Steps that can be done after those before them: all of regions, if there are any, else all
-        of the CPU (True). Both in turns as long as can be, there are as few as can be."""
+        """Steps that can be done after those before them: all of regions, if there are any, else
+        all of the CPU (True). Both in turns as long as can be, there are as few as can be."""
         regions = {var for var, value in self.steps if _is_region(value)}
         done, left = set(self.main.params), self.steps
 

@@ -41,12 +41,12 @@ class Kind:
 def read_model(model: Model | Any, params: Params | None = None, example: Any = None) -> Model:
     """A model that the rest of the compiler takes: an ONNX model or its path, or integer layers.
 
-    model: a path, an ONNX model, an ``IntegerModel``, a module of Relax, or a module or exported program of torch's. Of a
-    file what it is called or begins with says whether it is Relay's text, TOSA, TFLite or torch's
-    (.pt2); all else is taken for ONNX. params: of Relay's text, the path of a file that holds what
-    ``relay.save_param_dict(params)`` gives, these bytes, or arrays by name. example: of a torch
-    module's inputs (``torch_to_onnx``). FrontError for parameters or an example of another model, and
-    as of ``relay_to_onnx``, ``tosa_to_integer`` and ``torch_to_onnx``.
+    model: a path, an ONNX model, an ``IntegerModel``, a module of Relax, or a module or exported
+    program of torch's. Of a file what it is called or begins with says whether it is Relay's text,
+    TOSA, TFLite or torch's (.pt2); all else is taken for ONNX. params: of Relay's text, the path of
+    a file that holds what ``relay.save_param_dict(params)`` gives, these bytes, or arrays by name.
+    example: of a torch module's inputs (``torch_to_onnx``). FrontError for parameters or an example
+    of another model, and as of ``relay_to_onnx``, ``tosa_to_integer`` and ``torch_to_onnx``.
     """
     for is_kind, read in OBJECTS:
         if is_kind(model):

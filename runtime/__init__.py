@@ -1,9 +1,9 @@
 """Running compiled networks.
 
 ``Session`` runs one, ``validate`` compares it with TVM, ``compare`` sets pruning schemes side by
-side, ``sweep`` and ``search`` go over hardware as well, ``tuning`` times schedules for the compiler,
-``register`` makes ``zeroskip.run`` and the names of the compiler known to TVM. The rooms, in the order
-of the flow:
+side, ``sweep`` and ``search`` go over hardware as well, ``tuning`` times schedules for the
+compiler, ``register`` makes ``zeroskip.run`` and the names of the compiler known to TVM. The rooms,
+in the order of the flow:
 
 - ``environment``: what all of it runs on.
 - ``execution``: sessions, the packed function, validation.

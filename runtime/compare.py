@@ -92,17 +92,17 @@ def compare(
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
 
-    schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are.
-    data: an .npz path or arrays, one for each input, whose leading axis counts samples, and
-    ``labels`` [n] if the model classifies, or a folder of pictures (``labelled_data.py``, with
-    ``preprocessing``); None: the calibration data. calibrate: what ranges, and
-    with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None: the data
-    without their labels. layer: the node whose masks are kept; None: of the layer with the most
-    weights. cache: a folder for schedules. objective: what these are chosen by. batch: images that one program
-    computes; figures are of an image. seeds: how often the
-    quality is measured again, with as many calibration samples drawn from these with replacement, two
-    times at least: bootstrap draws, whose spread is the interval's (``Entry.interval``). A seed draws
-    the same samples for every network.
+    schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are. data:
+    an .npz path or arrays, one for each input, whose leading axis counts samples, and ``labels``
+    [n] if the model classifies, or a folder of pictures (``labelled_data.py``, with
+    ``preprocessing``); None: the calibration data. calibrate: what ranges, and with ``reconstruct``
+    (``weights`` or ``statistics``) weights, are fitted to; None: the data without their labels.
+    layer: the node whose masks are kept; None: of the layer with the most weights. cache: a folder
+    for schedules. objective: what these are chosen by. batch: images that one program computes;
+    figures are of an image. seeds: how often the quality is measured again, with as many
+    calibration samples drawn from these with replacement, two times at least: bootstrap draws,
+    whose spread is the interval's (``Entry.interval``). A seed draws the same samples for every
+    network.
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
@@ -225,7 +225,8 @@ def _quality(
 def _quantized(
     pruned: tvm.IRModule, samples: Samples, calibration: Method
 ) -> tuple[tvm.IRModule, tvm.IRModule, QuantizeInt8]:
-    """A network without what never matters, the same without dead channels, and its quantization."""
+    """A network without what never matters, the same without dead channels, and its
+    quantization."""
     ranges = measure_ranges(without_dead(pruned), samples, method=calibration)
     quantize = QuantizeInt8(ranges=ranges)
     pruned = without_idle(pruned, quantize)
@@ -272,8 +273,9 @@ def _measure(
 
 
 def gain_of(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array]]) -> Gain:
-    """What an image takes on one accelerator; cycles and energy are means over ``inputs``, of one image
-    each, from the first on again until runs of several are whole, where they depend on activations."""
+    """What an image takes on one accelerator; cycles and energy are means over ``inputs``, of one
+    image each, from the first on again until runs of several are whole, where they depend on
+    activations."""
     programs = stages.programs.values()
     if spec.kind.looks_at_inputs:
         runs = _timed(network_of(stages, model, spec), inputs)
@@ -305,7 +307,8 @@ def gain_of(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Arr
 
 
 def _timed(network: Network, inputs: list[list[Array]]) -> list[Run]:
-    """The runs of a network's regions, of all inputs; of the first alone if outputs have no axis."""
+    """The runs of a network's regions, of all inputs; of the first alone if outputs have no
+    axis."""
     session = Session(replace(network, batch=1))
     session.run(together(network, inputs)[0])
     return list(session.runs.values())

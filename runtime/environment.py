@@ -1,5 +1,5 @@
-"""What zeroskip runs on: versions, processor, caches, extras. For ``zeroskip doctor`` and reports of
-faults."""
+"""What zeroskip runs on: versions, processor, caches, extras. For ``zeroskip doctor`` and reports
+of faults."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,-]+\])?(?:==([\w.]+))?")
 
 @dataclass(frozen=True)
 class Library:
-    """A library that zeroskip, or one of its extras, is made for. wanted: its version, "" if any is.
-    found: the installed one; None if there is none."""
+    """A library that zeroskip, or one of its extras, is made for. wanted: its version, "" if any
+    is. found: the installed one; None if there is none."""
 
     name: str
     wanted: str
@@ -74,10 +74,11 @@ class Folder:
 
 @dataclass(frozen=True)
 class Environment:
-    """zeroskip's version and place; Python's; the system. processor: LLVM's name of it; vector_bits:
-    of the vectors that TVM's code has; cores: that this process may use. memory_bytes: of the
-    computer, 0 if unknown. libraries: always needed. variables: of the environment that are set.
-    plugins: kinds of arrays of other packages, each with its package, or why it cannot be loaded."""
+    """zeroskip's version and place; Python's; the system. processor: LLVM's name of it;
+    vector_bits: of the vectors that TVM's code has; cores: that this process may use. memory_bytes:
+    of the computer, 0 if unknown. libraries: always needed. variables: of the environment that are
+    set. plugins: kinds of arrays of other packages, each with its package, or why it cannot be
+    loaded."""
 
     zeroskip: str
     place: str

@@ -1,5 +1,5 @@
-"""TVM's code of a module, kept for the next test that compiles the same module and, for small networks,
-not optimised by LLVM: the schedules are the same, and so are the numbers."""
+"""TVM's code of a module, kept for the next test that compiles the same module and, for small
+networks, not optimised by LLVM: the schedules are the same, and so are the numbers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _kept: OrderedDict[tuple[int, ...], tuple[Modules, list[Any]]] = OrderedDict()
 
 
 def compile_once(mods: Modules) -> list[Any]:
-    """``cpu._compile``, or what it gave for equal modules while ``tvm.compile`` was the same: a test
-    may have put another in its place."""
+    """``cpu._compile``, or what it gave for equal modules while ``tvm.compile`` was the same: a
+    test may have put another in its place."""
     key = (id(tvm.compile), *(structural_hash(mod, map_free_vars=True) for mod in mods))
     before = _kept.pop(key, None)
     if before is None or not all(

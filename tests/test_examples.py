@@ -1,5 +1,5 @@
-"""Everything in examples/ runs as its first lines say (plugin_array: test_plugin_array.py, cpp_host:
-test_cpp_host.py)."""
+"""Everything in examples/ runs as its first lines say (plugin_array: test_plugin_array.py,
+cpp_host: test_cpp_host.py)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Layers of one filter and of eight, of 64 channels on 56x56 pixels: how they are scheduled, how long they
-take, and that it is little more than their bound (``benchmarks/few_filters.py`` measures more of them)."""
+"""Layers of one filter and of eight, of 64 channels on 56x56 pixels: how they are scheduled, how
+long they take, and that it is little more than their bound (``benchmarks/few_filters.py`` measures
+more of them)."""
 
 from __future__ import annotations
 

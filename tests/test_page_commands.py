@@ -1,8 +1,8 @@
 """Every command and snippet of the pages runs: here, or in the test that ``ELSEWHERE`` names.
 
-They run by ``make test-docs``; what runs in each quick run looks up their options. A command stands in a
-line that is indented by four spaces; what is in brackets may be left out, and its options are looked up
-in the command's help.
+They run by ``make test-docs``; what runs in each quick run looks up their options. A command stands
+in a line that is indented by four spaces; what is in brackets may be left out, and its options are
+looked up in the command's help.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def test_every_snippet_of_python_is_run_somewhere() -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```toml" in text_of(page)])
 def test_every_toml_is_taken(page: str, tmp_path: Path) -> None:
-    """As what it is: pruning recipe, pattern library, preprocessing or target; spaces of experiments
-    are taken in the test of their page."""
+    """As what it is: pruning recipe, pattern library, preprocessing or target; spaces of
+    experiments are taken in the test of their page."""
     for number, text in enumerate(re.findall(r"```toml\n(.*?)```", text_of(page), re.DOTALL)):
         path, table = tmp_path / f"{number}.toml", tomllib.loads(text)
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,5 @@
-"""The site: what is printed into its pages is up to date, its pages are there, it builds strictly."""
+"""The site: what is printed into its pages is up to date, its pages are there, it builds
+strictly."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """zeroskip compiles pruned convolutional networks for modeled sparse accelerators.
 
-``compile`` makes a network of an ONNX model, ``Session`` runs it, ``validate`` compares it with
-TVM bit by bit, ``report`` says where its cycles went, ``evaluate`` how often it classifies right;
+``compile`` makes a network of an ONNX model, ``Session`` runs it, ``validate`` compares it with TVM
+bit by bit, ``report`` says where its cycles went, ``evaluate`` how often it classifies right;
 ``sweep`` and ``search`` do so for many networks, prunings and accelerators. For TVM's users
 ``partition_for_zeroskip`` takes a Relax module for ``tvm.compile``, and ``register`` makes zeroskip
-known to TVM. The packages, in the order in which a model passes through them: ``relay_passes`` (ONNX
-and Relax), ``compiler`` (tiles, schedules, instructions), ``accel_model`` (the machine), ``runtime``
-(sessions, judgement, reports, the command line). Names are loaded when they are first used.
+known to TVM. The packages, in the order in which a model passes through them: ``relay_passes``
+(ONNX and Relax), ``compiler`` (tiles, schedules, instructions), ``accel_model`` (the machine),
+``runtime`` (sessions, judgement, reports, the command line). Names are loaded when they are first
+used.
 """
 
 from importlib import import_module

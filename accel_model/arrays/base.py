@@ -392,8 +392,8 @@ class Kind(ABC, Generic[G]):
         return range(1)
 
     def useful_modes(self, geometry: G, filters: int, outputs: int) -> Iterable[int]:
-        """Of the modes those that a search prices for so many filters and outputs: none that could be
-        fastest is missing."""
+        """Of the modes those that a search prices for so many filters and outputs: none that could
+        be fastest is missing."""
         return self.modes(geometry)
 
     @abstractmethod
@@ -416,8 +416,8 @@ class Kind(ABC, Generic[G]):
         """The exact time of a convolution; ArrayError if the array cannot do it."""
 
     def least_cycles(self, spec: AccelSpec, work: ConvWork) -> Fraction:
-        """Cycles that no schedule of a convolution goes below, whatever its inputs are: those of its
-        multiplies, unless zero inputs are skipped."""
+        """Cycles that no schedule of a convolution goes below, whatever its inputs are: those of
+        its multiplies, unless zero inputs are skipped."""
         return Fraction(0 if "inputs" in self.skips else work.products, spec.array.macs)
 
     def price(self, spec: AccelSpec, case: Case) -> PatchPrice:

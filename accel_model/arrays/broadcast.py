@@ -133,8 +133,9 @@ def tiles(
     operand_row: int | None,
     together: int = 1,
 ) -> tuple[Int32, Int32, Int32 | None]:
-    """int32 [T] each: cycles to fetch a tap of a block, ``together`` quads at once, outputs, and cycles
-    to fetch a block of the operand, quad by quad, of each group of ``pixels << gang`` outputs."""
+    """int32 [T] each: cycles to fetch a tap of a block, ``together`` quads at once, outputs, and
+    cycles to fetch a block of the operand, quad by quad, of each group of ``pixels << gang``
+    outputs."""
     operand, members = None, 1 << gang
     if operand_row is not None:
         operand = tile_fetch(operand_conflicts(window, operand_row, banks, pixels), members)
@@ -146,9 +147,9 @@ def tiles(
 
 
 def useful_gangs(array: GangedUnits, filters: int, outputs: int) -> list[int]:
-    """Gangs that a convolution may be fastest in: all of up to ``SMALL_GANG``, since fewer filters in
-    flight wait less for each other, and of larger ones, for which more is fetched, those that take
-    fewer passes than any smaller one, each a filter group of a pixel group."""
+    """Gangs that a convolution may be fastest in: all of up to ``SMALL_GANG``, since fewer filters
+    in flight wait less for each other, and of larger ones, for which more is fetched, those that
+    take fewer passes than any smaller one, each a filter group of a pixel group."""
     found: list[int] = []
     fewest = math.inf
     for gang in range(array.max_gang + 1):

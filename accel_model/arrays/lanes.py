@@ -170,7 +170,8 @@ class LaneKind(Kind[LaneGeometry]):
         return geometry.lanes
 
     def sram_bytes(self, spec: AccelSpec) -> int:
-        """The windows, an activation an entry and pixel: one for each lane, or for each of a gang."""
+        """The windows, an activation an entry and pixel: one for each lane, or for each of a
+        gang."""
         array, value = self.geometry(spec), spec.storage.activation_bytes
         copies = windows_of(array, lock_step=self.lock_step)
         return copies * array.pixels * array.window_entries * value

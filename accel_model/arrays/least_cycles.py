@@ -46,14 +46,15 @@ class ConvWork:
 def least_lane_cycles(
     work: ConvWork, lanes: int, pixels: int, narrowest: int, fetched: int, *, lock_step: bool
 ) -> Fraction:
-    """Of lanes of ``pixels`` multipliers, ``narrowest`` filters in flight at least, and inputs fetched
-    for ``fetched`` outputs a cycle at most; the largest of
+    """Of lanes of ``pixels`` multipliers, ``narrowest`` filters in flight at least, and inputs
+    fetched for ``fetched`` outputs a cycle at most; the largest of
 
     - *multiplies*: a filter spends a cycle on each weight, in lock step on each channel of a block
       and tap of which it has any, for every ``pixels`` outputs or a part of them;
     - *slots*: filters come in multiples of the narrowest, and no pass is shorter than its filter of
       least weights;
-    - *fetches*: a tap of a block once for all lanes, and the operand, for ``pixels`` outputs a cycle.
+    - *fetches*: a tap of a block once for all lanes, and the operand, for ``pixels`` outputs a
+      cycle.
     """
     filters, channels = work.weight.shape[:2]
     quads = -(-work.outputs // pixels)

@@ -166,8 +166,9 @@ def bands(
 class Groups(NamedTuple):
     """Weights of groups of filters, for each channel and phase.
 
-    counts: float64 [G, C, phases], multiplied. vectors: float64 [G, C, phases], cycles that an input
-    vector meets them in. all_vectors: float64 [phases, G], of all channels. filters: int64 [G].
+    counts: float64 [G, C, phases], multiplied. vectors: float64 [G, C, phases], cycles that an
+    input vector meets them in. all_vectors: float64 [phases, G], of all channels. filters: int64
+    [G].
     """
 
     counts: Floats
@@ -177,7 +178,8 @@ class Groups(NamedTuple):
 
 
 class CartesianKind(Kind[ScnnGeometry]):
-    """PEs that multiply all by all. There is one mode: accumulators decide the filters of a group."""
+    """PEs that multiply all by all. There is one mode: accumulators decide the filters of a
+    group."""
 
     Geometry = ScnnGeometry
     Energy = ScnnEnergy
@@ -216,7 +218,8 @@ class CartesianKind(Kind[ScnnGeometry]):
         return array.pes * (2 * SUM_BYTES * array.accumulators + array.fifo_bytes)
 
     def datapath(self, spec: AccelSpec) -> Datapath:
-        """ACT is the PEs' own memories: each reads a vector of inputs, and writes what it drains."""
+        """ACT is the PEs' own memories: each reads a vector of inputs, and writes what it
+        drains."""
         array = self.geometry(spec)
         return Datapath(
             results=array.pes * array.drain_width,

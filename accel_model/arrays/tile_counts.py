@@ -91,7 +91,8 @@ def _at_places(size: int, first: int, stride: int, taps: int, dilation: int, out
 
 
 def looked_at(mask: Bools | None, window: WindowShape) -> Int64:
-    """int64 [C or 1, taps]: ``seen``, or outputs whose tap is not in padding if there is no mask."""
+    """int64 [C or 1, taps]: ``seen``, or outputs whose tap is not in padding if there is no
+    mask."""
     return window.real[np.newaxis] if mask is None else seen(mask, window)
 
 

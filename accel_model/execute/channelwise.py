@@ -87,7 +87,8 @@ class Pace(NamedTuple):
 def _pace(
     spec: AccelSpec, window: WindowShape, count: int, rows: OperandRows | None, weighted: bool
 ) -> Pace:
-    """Of ``count`` channel blocks; rows: of the operand; weighted: with a kernel for each channel."""
+    """Of ``count`` channel blocks; rows: of the operand; weighted: with a kernel for each
+    channel."""
     unit = spec.kind.row_unit(spec)
     strip = None if unit is None else strip_of(unit, window, weighted)
     if unit is None or strip is None:
@@ -145,10 +146,10 @@ def _cost(
     residual: int = 0,
     **events: int,
 ) -> Cost:
-    """operand: 1 if there is one. residual: 1 if it is added to a sum's result. products: multiplies,
-    and those by inputs within the tile. traffic: bytes that do not go through ACT; streams take as
-    long as WGT needs to send them. What row registers hold is written to them as it is fetched, and
-    read by each tap."""
+    """operand: 1 if there is one. residual: 1 if it is added to a sum's result. products:
+    multiplies, and those by inputs within the tile. traffic: bytes that do not go through ACT;
+    streams take as long as WGT needs to send them. What row registers hold is written to them as it
+    is fetched, and read by each tap."""
     window, count = state.window().shape, blocks(channels)
     pace = _pace_of(state, channels, operand, weighted="wgt_read" in traffic)
     (every, real), width, spec = products, state.spec.array.macs, state.spec

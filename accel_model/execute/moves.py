@@ -1,7 +1,7 @@
 """Instructions that move bytes between DRAM and the chip.
 
-DMA never conflicts with the array inside the chip: ACT's banks have two ports, one of the fetch unit
-and one that write-back, load and store share, which walk through the banks in order
+DMA never conflicts with the array inside the chip: ACT's banks have two ports, one of the fetch
+unit and one that write-back, load and store share, which walk through the banks in order
 (docs/PHYSICS.md). Outside, load and store share one bus (``timeline.py``).
 """
 

@@ -39,9 +39,9 @@ class State:
     """What an instruction may look at.
 
     numbers: the values of activations; None: only time and safety are computed. value_bytes: of
-    such a value. work: multiplies that were asked for. results: the table of results, uint8 [256]. streams: what the instruction
-    being executed reads of WGT. incoming: the words that it loads into WGT, and the rows that they
-    take.
+    such a value. work: multiplies that were asked for. results: the table of results, uint8 [256].
+    streams: what the instruction being executed reads of WGT. incoming: the words that it loads
+    into WGT, and the rows that they take.
     """
 
     spec: AccelSpec

@@ -1,9 +1,10 @@
 """Weight formats: how the filters of a layer lie in DRAM and in WGT.
 
 One class a file (``dense``, ``bitmap``, ``pattern``, ``step``, ``grouped``, ``runs``, ``csc``,
-``valued``; ``base`` says what a format is, ``wide`` what 16-bit weights change); ``reduction_order`` has the order of weights that all
-of them share, ``stream_header`` the word before a stream. docs/ARRAYS.md is the specification.
-``nested`` is for files: several sparsities of the same weights.
+``valued``; ``base`` says what a format is, ``wide`` what 16-bit weights change);
+``reduction_order`` has the order of weights that all of them share, ``stream_header`` the word
+before a stream. docs/ARRAYS.md is the specification. ``nested`` is for files: several sparsities of
+the same weights.
 """
 
 from __future__ import annotations

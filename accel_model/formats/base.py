@@ -121,12 +121,12 @@ class WeightFormat(ABC):
 
     @abstractmethod
     def read(self, raw: Bytes, filters: int, shape: Shape, table: Any) -> tuple[int, int, Unpacked]:
-        """Decode streams with weights of a byte: a fault (``stream_header.FAULTS``) or 0, its stream,
-        and what was read."""
+        """Decode streams with weights of a byte: a fault (``stream_header.FAULTS``) or 0, its
+        stream, and what was read."""
 
     def places(self, body: Bytes, shape: Shape, table: Any) -> WeightPlaces:
-        """Where the weights are in a body with weights of ``weight_bytes``; a body that is too short
-        to say so has its end beyond it. A format without this has weights of a byte only."""
+        """Where the weights are in a body with weights of ``weight_bytes``; a body that is too
+        short to say so has its end beyond it. A format without this has weights of a byte only."""
         raise FormatError(f"the {self.name} format stores weights in 8 bits only")
 
     @abstractmethod

@@ -146,8 +146,8 @@ class StepIndex(WeightFormat):
         return WeightPlaces(0, count, before=1)
 
     def least_bytes(self, weight: Int8, table: Any) -> int:
-        """A step and a weight for each that is not zero; a reduction cut in the right places needs no
-        placeholders."""
+        """A step and a weight for each that is not zero; a reduction cut in the right places needs
+        no placeholders."""
         return (1 + self.weight_bytes) * int(np.count_nonzero(weight))
 
     def most_body_bytes(

@@ -1,7 +1,7 @@
 """The values of activations: moved, multiplied, pooled, added, requantized.
 
-Safety does not depend on them, nor time but on arrays that look at them, so a walk may do without. What they depend on besides other
-values (registers, weights, parameters) is given with each call.
+Safety does not depend on them, nor time but on arrays that look at them, so a walk may do without.
+What they depend on besides other values (registers, weights, parameters) is given with each call.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SUMS = 1 << 20  # bytes of the sums of several images
 
 
 class DmaCopy(NamedTuple):
-    """A move: first byte of DRAM, first element of ACT, bytes of DRAM from the first to the last, and
-    what ``kernels.move`` needs to know either way, in elements."""
+    """A move: first byte of DRAM, first element of ACT, bytes of DRAM from the first to the last,
+    and what ``kernels.move`` needs to know either way, in elements."""
 
     dram: int
     act: int
@@ -184,8 +184,8 @@ class ActivationMath:
     @property
     def before(self) -> tuple[npt.NDArray[np.integer[Any]], ...]:
         """What the last instruction computed on the way to its result, if ``watched``: before a
-        table and before an operand was added, or before an operand was added and before a table; int8 or uint8 [N, channels, pixels]
-        each."""
+        table and before an operand was added, or before an operand was added and before a table;
+        int8 or uint8 [N, channels, pixels] each."""
         return tuple(np.concatenate(images) for images in self._before)
 
     def forget(self) -> None:

@@ -381,9 +381,9 @@ def _convolve(
 ) -> None:
     """Sums of the products of inputs and weights, int32 [N, blocks, outputs, 16]; they must fit.
 
-    weights: int8 [F, E] as ``_by_rows`` makes them. terms: of the type of ``room``, [E, F], the same, or nothing.
-    edges: int64 [pieces + 1], where a reduction is cut so that floats are exact (``_reach``). room:
-    float32 or float64, for one column of outputs at least.
+    weights: int8 [F, E] as ``_by_rows`` makes them. terms: of the type of ``room``, [E, F], the
+    same, or nothing. edges: int64 [pieces + 1], where a reduction is cut so that floats are exact
+    (``_reach``). room: float32 or float64, for one column of outputs at least.
     """
     size = lines.number * lines.terms
     wide = min(w.out_width, len(room) // size)

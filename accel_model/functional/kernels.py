@@ -4,8 +4,9 @@ act: uint8 [N, rows, 16], of N images, which all loops go through one after anot
 int8 tensor is ``(b ^ 128) - 128``, so values are taken as ``(b ^ flip) - offset`` for both types
 (``operand_window.py``). Sums are int32 [N, blocks, outputs, 16], as tiles are: blocks of 16
 channels, outputs row by row. Of activations of 16 bits act is uint16, a value ``(b ^ 32768) -
-32768``, and sums are int64: the loops are compiled once more, for these types. So inputs, operands, sums and results of a row are neighbours, and
-loops are long. Sums of channels that are not there may be anything that fits.
+32768``, and sums are int64: the loops are compiled once more, for these types. So inputs, operands,
+sums and results of a row are neighbours, and loops are long. Sums of channels that are not there
+may be anything that fits.
 """
 
 from __future__ import annotations
@@ -261,8 +262,8 @@ def _pixels(act: Bytes, at: int, width: int) -> Bytes:
 
 @njit_cached
 def _others(act: Bytes, r: ResidualOperand, b: int, y: int, width: int, room: Bytes) -> Bytes:
-    """The operand's values of a row of outputs of a block: uint8 [width * 16], in ``room`` where they
-    are not neighbours in ACT."""
+    """The operand's values of a row of outputs of a block: uint8 [width * 16], in ``room`` where
+    they are not neighbours in ACT."""
     at = r.act + b * r.block + y * r.row
     if r.step and not r.spread:
         return _pixels(act, at, width)

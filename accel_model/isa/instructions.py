@@ -22,9 +22,9 @@ PAR    16-byte rows                 bias, multipliers, shifts, tables of formats
 DRAM   bytes
 =====  ===========================  ==========================================================
 
-An element of ACT, and of a tensor in DRAM, is a byte, or a word of two bytes where the target stores
-activations in 16 bits ([storage] of its description): its lower byte is the value, the upper one 0.
-Weights in streams are as wide as the target stores weights.
+An element of ACT, and of a tensor in DRAM, is a byte, or a word of two bytes where the target
+stores activations in 16 bits ([storage] of its description): its lower byte is the value, the upper
+one 0. Weights in streams are as wide as the target stores weights.
 
 On such a target a program may say (``activation_bits`` in its manifest) that all its activations
 have values of 16 bits. They are int16 then, the whole word, with a zero point of 0: what ``input``,
@@ -301,12 +301,13 @@ class Operand(Instruction):
     """Set the second operand of ``add``, ``multiply`` and of a convolution with ``residual``.
 
     ``r[b, y, x, c] = ACT[act + b*block + y*row + x*step][c] - zero_point``, same shape as the
-    output; with ``spread`` byte 0 serves all c. So row = 0 and step = 0 are one value for a channel,
-    block = 0 and spread = 1 one for a pixel; a convolution's residual has step = 1 and spread = 0.
-    PAR[par] holds {i32 mult_a, i32 mult_b, u8 shift}. For a convolution, mid_* are the zero point
-    and the limits of its own result before the addition (it has the bits of an activation there). With ``mid_lookup``
-    what is added is ``table[own & 255]`` (``lookup``), as int8 (1) or uint8 (2), less the i16 in
-    bytes 10 and 11 of PAR[par]; the output then has no ``lookup`` of its own.
+    output; with ``spread`` byte 0 serves all c. So row = 0 and step = 0 are one value for a
+    channel, block = 0 and spread = 1 one for a pixel; a convolution's residual has step = 1 and
+    spread = 0. PAR[par] holds {i32 mult_a, i32 mult_b, u8 shift}. For a convolution, mid_* are the
+    zero point and the limits of its own result before the addition (it has the bits of an
+    activation there). With ``mid_lookup`` what is added is ``table[own & 255]`` (``lookup``), as
+    int8 (1) or uint8 (2), less the i16 in bytes 10 and 11 of PAR[par]; the output then has no
+    ``lookup`` of its own.
     """
 
     act: int = u(20, "first ACT row")

@@ -71,7 +71,8 @@ def _audit_layer(
 
 
 def _audit_instructions(spec: AccelSpec, run: Run) -> None:
-    """Each moves at least what it is asked for, no faster than the bus; none overlaps another of its unit or ends before it is through."""
+    """Each moves at least what it is asked for, no faster than the bus; none overlaps another of
+    its unit or ends before it is through."""
     count = run.counters
     rules = [
         (count["dram_bytes"] >= count["useful_bytes"], "moved fewer bytes than it was asked for"),
@@ -102,8 +103,8 @@ def _audit_instructions(spec: AccelSpec, run: Run) -> None:
 
 
 def _audit_bus(run: Run) -> None:
-    """Loads and stores have the one bus in turn; so bytes are within its width in every span between two
-    events, and not only in the sum over all."""
+    """Loads and stores have the one bus in turn; so bytes are within its width in every span
+    between two events, and not only in the sum over all."""
     moving = np.flatnonzero(run.counters["dram_bytes"])
     turns = moving[np.argsort(run.start[moving], kind="stable")]
     free = run.start[turns] + run.counters["cycles"][turns]

@@ -30,10 +30,10 @@ class Run:
 
     outputs: [N, C, *spatial] by name, of N ``images``; empty without numbers. moved: the program's,
     likewise; empty without observers. All else is of one image: of any, or, where activations
-    change it, of the first, and ``each`` has the runs of all. cycles: until the last completion. unit: 0 load, 1 compute, 2 store. ready: cycle at
-    which its tokens were there; start; free: its unit was free again; end: completed (a transfer's
-    latency included). counters: ``COUNTED``, the events of the kind of array, and the flows of its
-    ports (``physics.traffic``). slots: int64
+    change it, of the first, and ``each`` has the runs of all. cycles: until the last completion.
+    unit: 0 load, 1 compute, 2 store. ready: cycle at which its tokens were there; start; free: its
+    unit was free again; end: completed (a transfer's latency included). counters: ``COUNTED``, the
+    events of the kind of array, and the flows of its ports (``physics.traffic``). slots: int64
     [pcs, Kind.slots], multiplier-cycles. energy: picojoules by event. seed: of the order, None for
     program order.
     """

@@ -62,9 +62,9 @@ def trace_events(run: Run, program: Program) -> list[dict[str, Any]]:
 
 
 def counter_events(run: Run, program: Program) -> list[dict[str, Any]]:
-    """Counters over the run, each at the cycles where it changes, 0 at the end: KiB of ACT, WGT, ACC
-    and PAR that are still to be read; bytes a cycle on the DRAM bus and multiplies a cycle, means
-    over each instruction."""
+    """Counters over the run, each at the cycles where it changes, 0 at the end: KiB of ACT, WGT,
+    ACC and PAR that are still to be read; bytes a cycle on the DRAM bus and multiplies a cycle,
+    means over each instruction."""
     events: list[dict[str, Any]] = []
     for name, memory in occupancy(program, run).items():
         events += _counter(name, "KiB", memory.cycle, memory.live * memory.row_bytes / 1024)

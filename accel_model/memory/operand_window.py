@@ -15,7 +15,8 @@ from zeroskip.accel_model.timing.shape import WindowShape
 
 
 class OperandWindow(NamedTuple):
-    """Input tile, taps and output size (isa.Input, isa.Extent, isa.Kernel, isa.Output), as in the registers.
+    """Input tile, taps and output size (isa.Input, isa.Extent, isa.Kernel, isa.Output), as in the
+    registers.
 
     Value of a byte b: ``(b ^ flip) - offset``, whether the input is uint8 or int8; of a word of an
     int16 input likewise.

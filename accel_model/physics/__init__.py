@@ -3,7 +3,8 @@
 ``part`` builds a memory as the smallest macro that serves its ports within the clock, ``traffic``
 names what is counted through ports, ``common`` has what every target is built of, ``lane_array``
 the lanes, ``cost`` adds them up: area, standing power, and the energy of each event that the
-machine counts. ``check`` refuses what cannot be built, ``doubts`` warns of what makes no sense. docs/PHYSICS.md walks through the ports.
+machine counts. ``check`` refuses what cannot be built, ``doubts`` warns of what makes no sense.
+docs/PHYSICS.md walks through the ports.
 """
 
 from zeroskip.accel_model.physics.buildable import check

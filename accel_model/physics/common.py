@@ -135,8 +135,8 @@ class Datapath:
 
 def bus_rows(spec: AccelSpec) -> int:
     """Rows of ACT that the load or the store unit moves in a cycle, however few of their bytes: one
-    for as many bytes of the bus as it has, or, for pixels of few channels, as many neighbours as the fetch
-    unit takes, if these are no more than half of the banks."""
+    for as many bytes of the bus as it has, or, for pixels of few channels, as many neighbours as
+    the fetch unit takes, if these are no more than half of the banks."""
     banks = spec.sram.act_banks
     narrow = min(spec.array.pixels, banks // 2)
     return min(banks, max(math.ceil(spec.dram.bytes_per_cycle / spec.act_row_bytes), narrow))
@@ -215,8 +215,9 @@ def memories(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
 
 
 def _sums(spec: AccelSpec, way: Datapath) -> Resource:
-    """ACC: banks of rows, side by side in as many macros as their width takes; or, where sums go to their places alone, of single sums, of which that of
-    channel c and row r is in column c + r, so that neighbours in either direction are apart."""
+    """ACC: banks of rows, side by side in as many macros as their width takes; or, where sums go to
+    their places alone, of single sums, of which that of channel c and row r is in column c + r, so
+    that neighbours in either direction are apart."""
     size, wide = spec.sram.acc_bytes, acc_macros(spec)
     if way.in_rows:
         count, unit = ACC_BANKS * way.blocks * wide, spec.storage.sum_bytes
@@ -265,8 +266,9 @@ def paths(spec: AccelSpec, way: Datapath) -> tuple[Resource, ...]:
 
 
 def gang_selectors(spec: AccelSpec, lanes: int, max_gang: int) -> Iterator[Part]:
-    """Of each lane that may be ganged, on the way of a gang's words to its first lane, which decodes
-    them, and of weights with their channels from there: its own, or those of the other half."""
+    """Of each lane that may be ganged, on the way of a gang's words to its first lane, which
+    decodes them, and of weights with their channels from there: its own, or those of the other
+    half."""
     if max_gang:
         ways = 8 * unit_stream_bytes(spec) + spec.storage.weight_bits + CHANNEL_BITS
         yield of_logic("gang selectors", lanes, logic(node_of(spec)).mux(2, ways))

@@ -207,8 +207,8 @@ def _row_energy(spec: AccelSpec, array: GangedLanes) -> Price:
 
 def broadcast_mm(spec: AccelSpec, array: GangedLanes) -> float:
     """Wire that brings a bit from the fetch unit to all lanes, millimetres: lanes on a square grid,
-    a trunk along one side for each quad that is fetched at once, and a branch along each row, whose lanes
-    are those of one."""
+    a trunk along one side for each quad that is fetched at once, and a branch along each row, whose
+    lanes are those of one."""
     lanes = sum(part.area_mm2 for part in parts(spec) if part.name in BESIDE_LANES)
     return math.sqrt(lanes / (1 - CLOCK_AREA - FILLER_AREA)) * (
         math.sqrt(array.lanes) + array.fetch_quads

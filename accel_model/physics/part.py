@@ -57,10 +57,10 @@ class Part:
     """Equal instances of a memory or of logic, and what they cost.
 
     count: instances. bytes, width: capacity and word of an instance; 0 for logic, whose width is
-    that of its ports. ports: of an instance. build: the macro's ports ("1rw", "1r1w", "2rw") or "flip-flops" or "logic".
-    accesses: of the macro's busiest port in a clock cycle. read_pj, write_pj: picojoules of a word
-    of one instance (of a use, for logic), the clock network not included. area_mm2, leakage_mw: of
-    all instances. access_ns, cycle_ns: of the macro.
+    that of its ports. ports: of an instance. build: the macro's ports ("1rw", "1r1w", "2rw") or
+    "flip-flops" or "logic". accesses: of the macro's busiest port in a clock cycle. read_pj,
+    write_pj: picojoules of a word of one instance (of a use, for logic), the clock network not
+    included. area_mm2, leakage_mw: of all instances. access_ns, cycle_ns: of the macro.
     """
 
     name: str

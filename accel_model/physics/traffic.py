@@ -3,8 +3,8 @@
 A *flow* is a counter of the machine, of one user of a port. It counts activations, weights or sums
 where a memory holds these, however many bits they are stored in, and bytes of everything else
 (streams, parameters, DRAM, sums of an array's own); how many bytes a unit has the port says
-(``PartPort.unit``), from the spec's [storage]. The flows of an event add up to its own counter, and say how much of it was reading and
-how much writing, which cost differently.
+(``PartPort.unit``), from the spec's [storage]. The flows of an event add up to its own counter, and
+say how much of it was reading and how much writing, which cost differently.
 """
 
 from __future__ import annotations

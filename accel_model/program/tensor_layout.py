@@ -1,10 +1,10 @@
 """How an activation tensor lies in DRAM: blocks of 16 channels, the last one as wide as it is.
 
 A tensor [1, C, *spatial] is stored block by block; block b holds channels 16 b .. 16 b + w - 1 with
-w = min(16, C - 16 b), pixel by pixel (row-major over the spatial dimensions), w elements each. So it
-takes exactly C x pixels elements, a block is one run of bytes, and a 3-channel image is plain NHWC.
-An element is a byte, or, where the target stores activations in 16 bits, a word of two: all of it
-holds an int16 value, the lower byte one of 8 bits, and the upper one is 0 then.
+w = min(16, C - 16 b), pixel by pixel (row-major over the spatial dimensions), w elements each. So
+it takes exactly C x pixels elements, a block is one run of bytes, and a 3-channel image is plain
+NHWC. An element is a byte, or, where the target stores activations in 16 bits, a word of two: all
+of it holds an int16 value, the lower byte one of 8 bits, and the upper one is 0 then.
 """
 
 from __future__ import annotations

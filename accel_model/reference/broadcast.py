@@ -1,9 +1,10 @@
 """Arrays that broadcast activations to units, clock by clock, with their numbers.
 
 Written from the formal rules of docs/ARRAYS.md. What a stage is and what a unit does in each cycle
-of it comes from the kinds (``kang``, ``cambricon_x``) as a ``broadcast_design.Design``; here are the fetch unit, the window, the
-units' waiting, the drain and the write-back. Bank conflicts and stalls are not computed: they
-happen, and every multiplier of every unit is counted under what it does in each clock.
+of it comes from the kinds (``kang``, ``cambricon_x``) as a ``broadcast_design.Design``; here are
+the fetch unit, the window, the units' waiting, the drain and the write-back. Bank conflicts and
+stalls are not computed: they happen, and every multiplier of every unit is counted under what it
+does in each clock.
 """
 
 from __future__ import annotations

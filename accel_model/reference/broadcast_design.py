@@ -1,5 +1,5 @@
-"""What a kind of array that broadcasts activations says to ``broadcast.BroadcastMachine``: its stages,
-what they take of the window, and what a unit does in each clock of one."""
+"""What a kind of array that broadcasts activations says to ``broadcast.BroadcastMachine``: its
+stages, what they take of the window, and what a unit does in each clock of one."""
 
 from __future__ import annotations
 

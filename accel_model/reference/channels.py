@@ -1,4 +1,5 @@
-"""Instructions that treat channels alike, clock by clock: depthwise, pools, additions and multiplications."""
+"""Instructions that treat channels alike, clock by clock: depthwise, pools, additions and
+multiplications."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ class Channelwise:
 
     row: ACT rows from one image row of the input to the next. operand_row: the same of a second
     operand, None without one; operand_step: from pixel to pixel, 0 where one serves a whole row of
-    the image and a quad fetches it once. weights: of each channel its taps, None for pools and additions.
-    words: of all its weight streams. requantized: whether results are scaled.
+    the image and a quad fetches it once. weights: of each channel its taps, None for pools and
+    additions. words: of all its weight streams. requantized: whether results are scaled.
     """
 
     channels: int

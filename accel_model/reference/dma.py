@@ -57,8 +57,8 @@ def step_transfer(
     spec: AccelSpec, transfer: Transfer, rows: int = 0, rate: int = 1, *, writes: bool = False
 ) -> Outcome:
     """Move it: every run moves whole aligned bursts, each of them beat by beat, to or from rows of
-    DRAM that are opened and closed unless the bus is flat; meanwhile so many rows of ACT are written
-    or read, ``rate`` in a cycle."""
+    DRAM that are opened and closed unless the bus is flat; meanwhile so many rows of ACT are
+    written or read, ``rate`` in a cycle."""
     dram, outcome, bursts = spec.dram, Outcome(), list[int]()
     for start, length in transfer.runs():
         outcome.events["useful_bytes"] += length

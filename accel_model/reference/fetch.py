@@ -46,8 +46,8 @@ class WindowBuffer:
 
 
 class FetchUnit:
-    """Reads quads of ACT rows, several at once for a gang, one row of each bank in a cycle, and writes
-    them to the windows."""
+    """Reads quads of ACT rows, several at once for a gang, one row of each bank in a cycle, and
+    writes them to the windows."""
 
     def __init__(
         self, plan: ConvolutionWalk, window: WindowBuffer, banks: int, outcome: Outcome
@@ -59,8 +59,8 @@ class FetchUnit:
         self.waiting: list[int] = []  # bank of each row that the current quad still needs
 
     def _reads(self) -> Iterator[tuple[ReductionStep | None, int, range, bool, bool]]:
-        """(stage or None for the operand, tap or block, outputs, stage's first, stage's last): a quad
-        of the operand, as many of an input as may be fetched at once for members of a gang."""
+        """(stage or None for the operand, tap or block, outputs, stage's first, stage's last): a
+        quad of the operand, as many of an input as may be fetched at once for members of a gang."""
         plan = self.plan
         for tile in range(len(plan.tiles)):
             quads, ganged = plan.quads(tile), plan.quads(tile, self.together)

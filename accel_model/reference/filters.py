@@ -38,8 +38,8 @@ class Filter:
 def read_filters(
     conv: Convolution, read: Callable[[bytes, int, int, int], list[Stored]]
 ) -> list[Filter]:
-    """All streams of a convolution; ``read(stream, channels, taps, bytes of a weight)`` says what is
-    in one."""
+    """All streams of a convolution; ``read(stream, channels, taps, bytes of a weight)`` says what
+    is in one."""
     channels, taps = len(conv.image), conv.kernel[0] * conv.kernel[1]
     return [
         Filter(
@@ -52,7 +52,8 @@ def read_filters(
 
 
 def block_order(channels: int, taps: int) -> Iterator[tuple[int, int]]:
-    """(channel, tap) of each position: blocks of 16 channels, taps of a block, channels of a tap."""
+    """(channel, tap) of each position: blocks of 16 channels, taps of a block, channels of a
+    tap."""
     for first in range(0, channels, BLOCK):
         for tap in range(taps):
             for channel in range(first, min(first + BLOCK, channels)):

@@ -23,7 +23,8 @@ class Rows:
     """The row registers of a target and the work that is put on them.
 
     multipliers: of a channel. held: pixels of a register. fetched: pixels that a fetch brings.
-    written: rows written back in a cycle. kernel: weights of a channel that weight row buffers hold.
+    written: rows written back in a cycle. kernel: weights of a channel that weight row buffers
+    hold.
     """
 
     multipliers: int

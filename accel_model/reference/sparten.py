@@ -1,4 +1,5 @@
-"""SparTen and its relatives clock by clock, with their numbers; from docs/arrays/sparten.md alone."""
+"""SparTen and its relatives clock by clock, with their numbers; from docs/arrays/sparten.md
+alone."""
 
 from __future__ import annotations
 

@@ -90,9 +90,9 @@ def dram(kind: str) -> DramDevice:
     return DRAM_KINDS[kind]
 
 
-# What ``[dram.timing]`` of a target takes from a kind that it names: of one channel. Times in ns, of
-# the data sheets of the devices above (as in DRAMPower's memspecs, cycles x clock), which are JEDEC's
-# of the speed grade. trrd_ns is the longer of tRRD (DDR4: tRRD_L) and a quarter of tFAW.
+# What ``[dram.timing]`` of a target takes from a kind that it names: of one channel. Times in ns,
+# of the data sheets of the devices above (as in DRAMPower's memspecs, cycles x clock), which are
+# JEDEC's of the speed grade. trrd_ns is the longer of tRRD (DDR4: tRRD_L) and a quarter of tFAW.
 DRAM_TIMINGS: dict[str, dict[str, float]] = {
     # JESD209-4: 8 banks, 2 KiB pages; tRCD, tRPpb, tRAS, tRRD (4 x tRRD = tFAW), tWR, tRFCab of 6
     # and 8 Gb, tREFI

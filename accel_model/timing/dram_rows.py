@@ -48,7 +48,8 @@ class RowTiming(NamedTuple):
 
 @lru_cache(maxsize=256)
 def row_timing(spec: AccelSpec, *, writes: bool) -> RowTiming:
-    """The times of a target's rows for loads or, with recovery, stores; its bus must not be flat."""
+    """The times of a target's rows for loads or, with recovery, stores; its bus must not be
+    flat."""
     dram, own = spec.dram, spec.dram.timing
     assert own is not None
 

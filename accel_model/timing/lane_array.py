@@ -2,8 +2,8 @@
 
 The rules are those of docs/ARRAYS.md; ``reference/lanes.py`` steps the same array clock by clock
 and a test holds the two to the same cycle. Here only the moments at which something ends are
-computed (``lane_simulation.py``): of each stage its fetch and its last lane, of each pass its drain,
-of each tile its write-back.
+computed (``lane_simulation.py``): of each stage its fetch and its last lane, of each pass its
+drain, of each tile its write-back.
 """
 
 from __future__ import annotations
@@ -97,13 +97,12 @@ def conv_cycles(
     """Time of one ``conv``.
 
     lock_step: all lanes move together, at the pace of the one with most work; one window serves
-    them. written: rows that are written back in a cycle.
-    work: int32 [F, J], cycles of each stage, filters in the order of their streams.
-    order: int32 [F], output channel of each stream. stages: of the J stages, fetches and entries.
-    tile_ft: int32 [T], cycles to fetch one tap of one block for each tile (``tile_fetch``), ``fetched``
-    outputs at once, a quad if None.
-    tile_pixels: int32 [T], outputs of each tile. out_blocks: channel blocks of the output.
-    operand_ft: int32 [T], the same as tile_ft for one block of the residual operand; None: none.
+    them. written: rows that are written back in a cycle. work: int32 [F, J], cycles of each stage,
+    filters in the order of their streams. order: int32 [F], output channel of each stream. stages:
+    of the J stages, fetches and entries. tile_ft: int32 [T], cycles to fetch one tap of one block
+    for each tile (``tile_fetch``), ``fetched`` outputs at once, a quad if None. tile_pixels: int32
+    [T], outputs of each tile. out_blocks: channel blocks of the output. operand_ft: int32 [T], the
+    same as tile_ft for one block of the residual operand; None: none.
 
     WindowError if one stage does not fit in the window.
     """
@@ -235,8 +234,8 @@ def operand_conflicts(window: WindowShape, row: int, banks: int, pixels: int) ->
 
 @lru_cache(maxsize=4096)
 def shared_operand(window: WindowShape, row: int, banks: int, pixels: int) -> tuple[Int32, int]:
-    """Of an operand whose row serves all outputs of an image row (step = 0): cycles to read a block of
-    it for each quad, int32 [quads], and all rows that are read of a block. A quad asks for a row
+    """Of an operand whose row serves all outputs of an image row (step = 0): cycles to read a block
+    of it for each quad, int32 [quads], and all rows that are read of a block. A quad asks for a row
     once."""
     outputs = np.arange(window.out_height * window.out_width)
     rows = np.unique(
@@ -270,7 +269,8 @@ def simple_cycles(
     *,
     written: int = 1,
 ) -> int:
-    """Time of ``depthwise``, ``maxpool``, ``avgpool``, ``add`` and ``multiply`` (taps = 1), tap by tap.
+    """Time of ``depthwise``, ``maxpool``, ``avgpool``, ``add`` and ``multiply`` (taps = 1), tap by
+    tap.
 
     Block by block, quad by quad: the reads of all taps and of the operand, or the quad's writes,
     ``written`` rows a cycle, whichever takes longer; then the last quad's writes. conflicts: int32

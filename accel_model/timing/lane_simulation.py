@@ -20,8 +20,9 @@ LONGEST_PERIOD = 64  # tiles that may repeat
 
 @njit_cached
 def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
-    """int64 [groups, outputs]: cycles to drain a group of ``slots`` streams, of 1, 2... neighbouring
-    outputs, as many as ``width`` results a cycle allow at once: each goes to another 16 columns.
+    """int64 [groups, outputs]: cycles to drain a group of ``slots`` streams, of 1, 2...
+    neighbouring outputs, as many as ``width`` results a cycle allow at once: each goes to another
+    16 columns.
 
     For each cluster of ``width`` consecutive slots: 1 if any is used; at last, the most results for
     one column, the channel and 16 for each output modulo ``width`` (at least 16).
@@ -188,7 +189,8 @@ def simulate(
     lane_cycles: Int64,
 ) -> int:
     """When all has left the array. spent: int64 [5, slots], zeros; cycles that each slot was busy,
-    waited for the window, for the fetch unit, for the drain, and had no stream (``lane_array.LANE_CYCLES``).
+    waited for the window, for the fetch unit, for the drain, and had no stream
+    (``lane_array.LANE_CYCLES``).
 
     work: int32 [groups, J, slots], of which the first ``used`` of a group have streams.
     drain_cost: see ``drain_costs``. out_blocks: 0 if nothing is written back. written:

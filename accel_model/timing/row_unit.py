@@ -1,4 +1,5 @@
-"""Time of instructions that treat channels alike where row registers serve all taps of a kernel row.
+"""Time of instructions that treat channels alike where row registers serve all taps of a kernel
+row.
 
 The rules are those of docs/ARRAYS.md, "Row registers"; ``reference/rows.py`` steps the same unit
 clock by clock. Here only the moments are computed at which an image row is fetched or multiplied,

@@ -1,9 +1,9 @@
 """Float weights that a network's file refers to: those of the ONNX file it was compiled from.
 
-The float network is only what ``validate`` takes the signal-to-noise against, and four times as large
-as the integers that run. A file of a large network has the digests of its weights in their place, and
-where the model was; importing that again gives the same weights, to the bit, or it is another model.
-What pruning changed is in no model and stays in the file.
+The float network is only what ``validate`` takes the signal-to-noise against, and four times as
+large as the integers that run. A file of a large network has the digests of its weights in their
+place, and where the model was; importing that again gives the same weights, to the bit, or it is
+another model. What pruning changed is in no model and stays in the file.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def _not_loaded(_weights: Mapping[str, Any]) -> Any:
 class FloatSource:
     """Where float weights are.
 
-    model: the ONNX file, as it was named to ``compile``; shapes: sizes of inputs that it leaves open,
-    as they were given. weights: of the network's float module, by the names that members of its file
-    have (their content's digest). network: the file that refers to them, and load: its float module
-    with these weights, constants of Relax by those names; of a network that was loaded.
+    model: the ONNX file, as it was named to ``compile``; shapes: sizes of inputs that it leaves
+    open, as they were given. weights: of the network's float module, by the names that members of
+    its file have (their content's digest). network: the file that refers to them, and load: its
+    float module with these weights, constants of Relax by those names; of a network that was
+    loaded.
     """
 
     model: str
@@ -64,7 +65,8 @@ class FloatSource:
         )
 
     def found(self) -> Path:
-        """The model where it was, or beside the network's file. CompileError if it is at neither."""
+        """The model where it was, or beside the network's file. CompileError if it is at
+        neither."""
         named = Path(self.model)
         for path in (named, Path(self.network).with_name(named.name)):
             if path.is_file():

@@ -72,16 +72,16 @@ class Network:
     host: the module whose ``main`` calls the programs; reference: the same in integer TVM ops, each
     region a function of its own that returns the results of all its layers; floating: the network
     before quantization; these three are IRModules or functions that load one. source: of a network
-    whose file only refers to its float weights, where these are (``float_source.py``). cpu: nodes that stay
-    on the CPU, and why. results: of each region's outputs, which of its layers made them.
+    whose file only refers to its float weights, where these are (``float_source.py``). cpu: nodes
+    that stay on the CPU, and why. results: of each region's outputs, which of its layers made them.
     placement: how much is where; host_macs: multiplies of the nodes on the CPU that have any;
-    host_calls: what the CPU does between the regions, call by call.
-    batch: images that a run takes, each by a run of all this; ``inputs`` and ``outputs`` are those
-    of one image, ``run_inputs`` and ``run_outputs`` those of a run. images: that one run of all this
-    computes, along the first axis of ``inputs`` and ``outputs``; ``batch`` counts such runs. direct: how to run without TVM,
-    where the host only quantizes. samples: a few calibration samples, for an array whose time
-    depends on activations: an array for each of ``run_inputs`` by name. level and levels: of a network that is one of several in a file,
-    its number and the recipes of all.
+    host_calls: what the CPU does between the regions, call by call. batch: images that a run takes,
+    each by a run of all this; ``inputs`` and ``outputs`` are those of one image, ``run_inputs`` and
+    ``run_outputs`` those of a run. images: that one run of all this computes, along the first axis
+    of ``inputs`` and ``outputs``; ``batch`` counts such runs. direct: how to run without TVM, where
+    the host only quantizes. samples: a few calibration samples, for an array whose time depends on
+    activations: an array for each of ``run_inputs`` by name. level and levels: of a network that is
+    one of several in a file, its number and the recipes of all.
     """
 
     name: str

@@ -36,8 +36,9 @@ from zeroskip.compiler.ir.weight_packing import PackedWeights, packed_parts
 
 @dataclass(frozen=True)
 class ConvStep:
-    """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels and a part of
-    the kernel, by its number. outputs: of other patches, whose sums lie in ACC before its own."""
+    """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels and a part
+    of the kernel, by its number. outputs: of other patches, whose sums lie in ACC before its
+    own."""
 
     filters: Interval
     patch: Tile2D
@@ -221,7 +222,8 @@ class ConvEmitter:
 
     @cached_property
     def _packed(self) -> dict[tuple[int, Interval, Interval], tuple[npt.NDArray[np.uint8], int]]:
-        """Streams and WGT rows of each part of the kernel, tile of filters and chunk of channels."""
+        """Streams and WGT rows of each part of the kernel, tile of filters and chunk of
+        channels."""
         plan, spec = self.plan, self.out.spec
         placement = spec.kind.placement(spec.array, plan.mode)
         packed = {}

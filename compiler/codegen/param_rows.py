@@ -34,8 +34,8 @@ def scalar_rows(*mults: int, shift: int) -> npt.NDArray[np.uint8]:
 
 
 def sum_rows(op: ops.Op) -> npt.NDArray[np.uint8]:
-    """The PAR row of an operand: two multipliers, the shift, and the zero point of a result that goes
-    through a table before it is added."""
+    """The PAR row of an operand: two multipliers, the shift, and the zero point of a result that
+    goes through a table before it is added."""
     total = op.scaling
     assert total is not None
     rows = scalar_rows(total.mult_a, total.mult_b, shift=total.shift)

@@ -20,7 +20,8 @@ WHOLE: Cuts = (1, 1)
 
 
 def kernel_parts(conv: ConvOp, cuts: Cuts) -> tuple[ConvOp, ...]:
-    """The convolution of each part, row by row, the largest at the end; of a whole kernel, itself."""
+    """The convolution of each part, row by row, the largest at the end; of a whole kernel,
+    itself."""
     if cuts == WHOLE:
         return (conv,)
     rows, cols = (
@@ -49,7 +50,8 @@ def _part(conv: ConvOp, down: Interval, right: Interval) -> ConvOp:
 
 
 def smaller_cuts(kernel: tuple[int, int]) -> Iterator[Cuts]:
-    """Ways to cut a kernel, the fewest parts first: the longer side of a part in two, down to taps."""
+    """Ways to cut a kernel, the fewest parts first: the longer side of a part in two, down to
+    taps."""
     cuts = list(WHOLE)
     while tuple(cuts) != kernel:
         sides = [-(-taps // count) for taps, count in zip(kernel, cuts, strict=True)]

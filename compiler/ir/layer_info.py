@@ -24,9 +24,9 @@ def layer_info(
     kernel: Cuts = WHOLE,
     element_bytes: int = 1,
 ) -> LayerInfo:
-    """The layer of one operation. touched: what it reads (``compulsory.touched``). kernel: parts that
-    its kernel is stored in, which may take less. element_bytes: that the target stores an activation
-    in."""
+    """The layer of one operation. touched: what it reads (``compulsory.touched``). kernel: parts
+    that its kernel is stored in, which may take less. element_bytes: that the target stores an
+    activation in."""
     residual, table = op.residual, op.table
     kind, result = type(op).__name__.removesuffix("Op").lower(), op.node
     if residual is not None:

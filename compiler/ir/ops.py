@@ -45,8 +45,8 @@ class AddRequant:
 class Residual:
     """An addition fused into the convolution before it: ``sum`` of its own result and ``addend``.
 
-    ``pre_add`` is the value that the convolution alone would have made, ``pre_add_clip`` its limits;
-    with a ``table``, which its own result goes through, those of that result.
+    ``pre_add`` is the value that the convolution alone would have made, ``pre_add_clip`` its
+    limits; with a ``table``, which its own result goes through, those of that result.
     """
 
     node: str
@@ -102,8 +102,8 @@ class Op:
 
     @property
     def operand(self) -> ChannelSlice | None:
-        """What is read besides ``x``, pixel by pixel with the output or the same for all of its pixels
-        or channels; None: nothing."""
+        """What is read besides ``x``, pixel by pixel with the output or the same for all of its
+        pixels or channels; None: nothing."""
         return None if self.residual is None else self.residual.addend
 
     @property
@@ -199,8 +199,8 @@ class Op:
         return self._in_images(made, end, top, np.minimum(last, of_x))
 
     def _in_images(self, made: Int64, end: Int64, top: Int64, last: Int64) -> tuple[Int64, Int64]:
-        """Rows of ``x`` from rows of the image in which ``made`` lies and of that in which ``end - 1``
-        does; with the end of an image, all that is left of it."""
+        """Rows of ``x`` from rows of the image in which ``made`` lies and of that in which ``end -
+        1`` does; with the end of an image, all that is left of it."""
         own, of_x = self.y.value.image[0], self.x.value.image[0]
         last = np.where(end % own == 0, of_x, last)
         return made // own * of_x + top, (end - 1) // own * of_x + last
@@ -317,7 +317,8 @@ class AvgPoolOp(Windowed):
 
 @dataclass(frozen=True, eq=False)
 class AddOp(Op):
-    """The requantized sum of ``x`` and ``addend``, which spreads as a ``MultiplyOp``'s factor does."""
+    """The requantized sum of ``x`` and ``addend``, which spreads as a ``MultiplyOp``'s factor
+    does."""
 
     addend: ChannelSlice
     sum: AddRequant

@@ -1,5 +1,5 @@
-"""The reachable bound: cycles that no schedule of a region's operations goes below with the SRAM that
-there is. docs/SCHEDULES.md, "The reachable bound", has its formula and its proof.
+"""The reachable bound: cycles that no schedule of a region's operations goes below with the SRAM
+that there is. docs/SCHEDULES.md, "The reachable bound", has its formula and its proof.
 
 Everything here errs to the low side: what is not known to be needed counts as not needed."""
 
@@ -138,9 +138,9 @@ class _Behind:
 class _Before:
     """What must have been done before the last of some operations can begin.
 
-    It begins with some channel of its input, or of its result if it has no weights, each of which is a
-    *candidate*. cycles: of the operations that
-    must have been done as a whole, whichever it is; macs: int64 [candidates], multiplies of others.
+    It begins with some channel of its input, or of its result if it has no weights, each of which
+    is a *candidate*. cycles: of the operations that must have been done as a whole, whichever it
+    is; macs: int64 [candidates], multiplies of others.
     """
 
     def __init__(self, ops: Sequence[_Taps], spec: AccelSpec, array: Sequence[Fraction]) -> None:
@@ -234,8 +234,8 @@ class _Taps:
 
     @cached_property
     def filters(self) -> tuple[Int64, Int64]:
-        """int64 [C] twice: filters that weigh a channel at the tap of fewest, and at that of most of
-        ``always``."""
+        """int64 [C] twice: filters that weigh a channel at the tap of fewest, and at that of most
+        of ``always``."""
         counts = np.count_nonzero(self._weight, axis=0)
         return counts.min(axis=(1, 2)), counts[:, self.always].max(axis=1, initial=0)
 

@@ -14,8 +14,8 @@ class ConvPlan:
     ``filters``, ``rows``, ``cols`` and ``channels`` are the sizes of a tile (channels: of a chunk
     of the reduction); ``outer`` is what stays longest: 'weights', all chunks of a tile of filters;
     'chunks', one of them, while the sums of all pixels wait in ACC; or 'pixels'. ``keep_input``
-    holds the whole input on chip while the filters pass over it. ``kernel_rows`` and ``kernel_cols``:
-    parts that the kernel is cut into along each axis (``kernel_parts``).
+    holds the whole input on chip while the filters pass over it. ``kernel_rows`` and
+    ``kernel_cols``: parts that the kernel is cut into along each axis (``kernel_parts``).
     """
 
     mode: int

@@ -160,9 +160,8 @@ def dma_runs(view: ChannelSlice, home: Tensor, channels: Interval) -> list[DmaRu
     """The moves for ``channels`` of a view of the value that lies at ``home``.
 
     One move if the view starts on a block of its value, else two for each block (the bytes before
-    and after the border between two blocks of the value), each in as many as an instruction's blocks
-    ask for. Of frames, as many for each of them, or
-    one if a frame is a block.
+    and after the border between two blocks of the value), each in as many as an instruction's
+    blocks ask for. Of frames, as many for each of them, or one if a frame is a block.
     """
     found: list[DmaRun] = []
     for piece in _pieces(view, home, channels):

@@ -1,7 +1,7 @@
 """Activations as the scheduler sees them, and views of them: parts of their channels and frames.
 
-Every value is [1, channels, rows, cols]. A volume [1, C, D, H, W] is [1, C, D * H, W]: its frames one
-below the other. A batch [N, C, H, W] is [1, C, N * H, W]: its images one below the other.
+Every value is [1, channels, rows, cols]. A volume [1, C, D, H, W] is [1, C, D * H, W]: its frames
+one below the other. A batch [N, C, H, W] is [1, C, N * H, W]: its images one below the other.
 """
 
 from __future__ import annotations

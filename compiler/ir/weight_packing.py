@@ -23,8 +23,8 @@ HEADER = 5.5  # bytes of a stream besides its weights: its first word, and half 
 
 @dataclass(frozen=True, eq=False)
 class PackedWeights:
-    """The weights of a convolution as an accelerator's array sees them. whole: those that they are a
-    part of, in whose order their streams are; None: they are all."""
+    """The weights of a convolution as an accelerator's array sees them. whole: those that they are
+    a part of, in whose order their streams are; None: they are all."""
 
     conv: ops.ConvOp
     spec: AccelSpec

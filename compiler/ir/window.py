@@ -30,6 +30,6 @@ class Window:
         return (outputs - 1) * self.stride[axis] + reach
 
     def stays_in_image(self, rows: int, made: int) -> bool:
-        """Whether ``made`` rows of an image of ``rows`` look at it alone, without padding, and go on
-        in the one below it as they would in the same."""
+        """Whether ``made`` rows of an image of ``rows`` look at it alone, without padding, and go
+        on in the one below it as they would in the same."""
         return self.pad[0] == 0 and self.stride[0] * made == rows and self.span(0, made) <= rows

@@ -1,7 +1,7 @@
 """What the accelerator takes: predicates whose docstrings are ``docs/SUPPORTED.md``.
 
-Each predicate looks at one integer layer and the target, and returns None, or why the layer stays on
-the CPU.
+Each predicate looks at one integer layer and the target, and returns None, or why the layer stays
+on the CPU.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ ONE_BATCH = "the accelerator treats the images of a batch alike"
 
 
 def one_batch(layer: layers.Layer) -> str | None:
-    """Every tensor has two dimensions or more, and the first is of the same N images for all tensors
-    of a layer; windows that lie in frames take one image."""
+    """Every tensor has two dimensions or more, and the first is of the same N images for all
+    tensors of a layer; windows that lie in frames take one image."""
     tensors = (*layer.inputs, layer.y)
     for tensor in tensors:
         if len(tensor.shape) < 2:
@@ -55,7 +55,8 @@ def up_to_three_spatial_dimensions(layer: layers.Layer) -> str | None:
 
 
 def size_in_range(layer: layers.Layer) -> str | None:
-    """At most 1048575 columns, 1048575 channels and 67108863 pixels of all images and frames together."""
+    """At most 1048575 columns, 1048575 channels and 67108863 pixels of all images and frames
+    together."""
     for tensor in (*layer.inputs, layer.y):
         if len(tensor.shape) < 2 or len(tensor.shape) > MAX_RANK:
             continue
@@ -70,8 +71,8 @@ def size_in_range(layer: layers.Layer) -> str | None:
 
 
 def frames_in_range(layer: layers.Layer) -> str | None:
-    """3-D convolutions: kernel frames x channels up to 1048575. 3-D pools and depthwise convolutions:
-    kernel frames x kernel rows up to 511, kernel frames x row stride up to 127."""
+    """3-D convolutions: kernel frames x channels up to 1048575. 3-D pools and depthwise
+    convolutions: kernel frames x kernel rows up to 511, kernel frames x row stride up to 127."""
     if not isinstance(layer, layers.ConvLayer | layers.MaxPoolLayer | layers.AvgPoolLayer) or (
         len(layer.x.shape) != MAX_RANK
     ):

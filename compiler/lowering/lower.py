@@ -102,10 +102,10 @@ class _Lowering:
             self.views[node.output] = y
 
     def _dense(self, node: Node, layer: layers.DenseLayer, y: ChannelSlice) -> None:
-        """A dense layer on a flattened map is a convolution whose kernel is the whole map, in parts if
-        it is a large one: its weights take the order in which the map lies. Only where a kernel has no
-        such side, or a step from image to image, is the map moved first. The images of a batch are
-        its pixels."""
+        """A dense layer on a flattened map is a convolution whose kernel is the whole map, in parts
+        if it is a large one: its weights take the order in which the map lies. Only where a kernel
+        has no such side, or a step from image to image, is the map moved first. The images of a
+        batch are its pixels."""
         x = self.flattened.get(node.inputs[0])
         if x is None or max(x.value.image) > MAX_KERNEL or _too_high(x.value):
             x = self.read(node.inputs[0])

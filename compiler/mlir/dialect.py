@@ -1,8 +1,8 @@
 """The dialect ``zeroskip``, derived from the declarations of the instruction set.
 
 An instruction is an operation ``zeroskip.<mnemonic>``; each of its fields but the tokens is an
-integer attribute of the field's own width and sign (``16 : ui14``). A token is an SSA value: what an
-instruction posts is a result, what it waits for an operand, and the type of the value names the
+integer attribute of the field's own width and sign (``16 : ui14``). A token is an SSA value: what
+an instruction posts is a result, what it waits for an operand, and the type of the value names the
 queue, ``!zeroskip.load_to_compute``. MLIR's dominance then says that no wait precedes its post.
 """
 

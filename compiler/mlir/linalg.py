@@ -1,4 +1,5 @@
-"""What integer layers need and TOSA has no form for, as ``linalg``: rounding to even, dilated pools."""
+"""What integer layers need and TOSA has no form for, as ``linalg``: rounding to even, dilated
+pools."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ def rounded_to_even(
     high: int,
 ) -> MlirValue:
     """``clip(even(sum of (x - zero) * mult, shift) + zero_point, low, high)`` of each element in
-    int64, for terms (x, zero, mult): the first of the result's shape, another of it or of size 1 along
-    some axes; ``even`` is that of ``integer/layers.py``."""
+    int64, for terms (x, zero, mult): the first of the result's shape, another of it or of size 1
+    along some axes; ``even`` is that of ``integer/layers.py``."""
     values = [x for x, _, _ in terms]
     shape = values[0].shape
     empty = emit("tensor.empty", (), shape, "i8")

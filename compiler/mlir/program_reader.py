@@ -1,7 +1,8 @@
 """MLIR text back to programs, through xDSL's parser (the extra ``mlir``), believing nothing.
 
-xDSL checks syntax, types and SSA form; here each operation is held to the instruction's declaration,
-and each token to its queue: queues are first in, first out, so the n-th wait takes the n-th post.
+xDSL checks syntax, types and SSA form; here each operation is held to the instruction's
+declaration, and each token to its queue: queues are first in, first out, so the n-th wait takes the
+n-th post.
 """
 
 from __future__ import annotations

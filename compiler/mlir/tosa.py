@@ -5,7 +5,8 @@ arithmetic of convolutions (``relay_passes/integer/layers.py``). The rounding to
 averages and changes of scale has no form in TOSA: it is a ``linalg.generic`` in int64.
 
 A function takes and gives tensors as ONNX orders them, [N, C, *spatial]; TOSA's own order, channels
-last, is within it. Inside, activations are int8: a uint8 tensor is moved by 128, zero point included.
+last, is within it. Inside, activations are int8: a uint8 tensor is moved by 128, zero point
+included.
 """
 
 from __future__ import annotations

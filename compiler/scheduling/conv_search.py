@@ -67,9 +67,9 @@ class ConvSearch:
     def ranked(
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
     ) -> list[Candidate]:
-        """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by themselves or
-        among others; none where not even the lanes' windows hold a step. By itself a kernel of which
-        nothing fits goes in the fewest parts that do."""
+        """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by
+        themselves or among others; none where not even the lanes' windows hold a step. By itself a
+        kernel of which nothing fits goes in the fewest parts that do."""
         found = self._ranked(place, count, alone, objective, WHOLE)
         if found or not alone or any(size > room for _, size, room in self._needs()):
             return found

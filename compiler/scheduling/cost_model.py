@@ -181,8 +181,9 @@ class CostEstimates:
 
 
 def least_across(window: Window, cols: int, limit: int) -> int:
-    """Pieces that ``cols`` columns of a result are cut into at least, so that an instruction has the
-    bits for those of a piece and for those of ``limit`` that it looks at; 1 where no cut helps."""
+    """Pieces that ``cols`` columns of a result are cut into at least, so that an instruction has
+    the bits for those of a piece and for those of ``limit`` that it looks at; 1 where no cut
+    helps."""
     if min(window.span(1, 1), limit) > MOST_SIDE:
         return 1
     least = -(-cols // MOST_SIDE)
@@ -245,7 +246,8 @@ class AxisTiling:
 
 @dataclass(frozen=True)
 class Tilings:
-    """An image cut into patches in several ways: arrays [cuts]. images: how many of a batch are cut so."""
+    """An image cut into patches in several ways: arrays [cuts]. images: how many of a batch are cut
+    so."""
 
     rows: AxisTiling
     cols: AxisTiling
@@ -253,8 +255,8 @@ class Tilings:
 
     @staticmethod
     def of(rows: int, cols: int, images: int = 1, across: int = 1) -> Tilings:
-        """1 to 16 pieces of rows, then powers of two, all of ``across`` pieces of columns, then single
-        rows of halves of these, quarters..."""
+        """1 to 16 pieces of rows, then powers of two, all of ``across`` pieces of columns, then
+        single rows of halves of these, quarters..."""
         tried = {*range(1, 17), *(1 << n for n in range(5, 20)), rows}
         down = [n for n in sorted(tried) if n <= rows]
         beside = [across] * len(down)

@@ -372,8 +372,8 @@ class FusionSearch:
     def _picojoules(
         self, candidate: GroupCandidate, chosen: Sequence[Candidate], table: Floats
     ) -> float:
-        """Of the events of a group: on the array, for all rows that its stripes make, and of what the
-        bus moves."""
+        """Of the events of a group: on the array, for all rows that its stripes make, and of what
+        the bus moves."""
         if self.energy is None:
             return 0.0
         spent = 0.0

@@ -12,8 +12,8 @@ Floats = npt.NDArray[np.float64]
 # Columns of the work of one operation in one stripe. Cycles of the array; of the bus for the first
 # tile of its activations, for all of them, for its results and the last tile of those; for its
 # first tile of weights and for the rest; WGT rows of a tile of weights (0: they are there already)
-# and of all that it may hold at once. Then 1 or 0: whether its first tile has no room in ACT beside those of the operation before; and
-# whether it writes where results lie that must be stored first.
+# and of all that it may hold at once. Then 1 or 0: whether its first tile has no room in ACT beside
+# those of the operation before; and whether it writes where results lie that must be stored first.
 COLUMNS = 11
 (
     ARRAY,

@@ -1,6 +1,7 @@
 """The first page's pictures and excerpts, made of a real compile, run and report.
 
-python -m docs.site.first_page          # writes docs/pictures/*.svg and the excerpts of docs/index.md
+python -m docs.site.first_page          # writes docs/pictures/*.svg and the excerpts of
+docs/index.md
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What mkdocs is told beside mkdocs.yml: pages that lie outside of docs/, and those of no section."""
+"""What mkdocs is told beside mkdocs.yml: pages that lie outside of docs/, and those of no
+section."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python -m docs.site.tutorials
 
-In a page, ``<!-- examples/FILE SECTION -->`` .. ``<!-- / -->`` holds a section of a file, from the line
-``# --- SECTION ---`` to the next such line; without a section, the whole file.
+In a page, ``<!-- examples/FILE SECTION -->`` .. ``<!-- / -->`` holds a section of a file, from the
+line ``# --- SECTION ---`` to the next such line; without a section, the whole file.
 """
 
 from __future__ import annotations

@@ -312,7 +312,8 @@ def _max_pool(writer: _OnnxWriter, call: Call, _ty: Any) -> str:
 
 @_rule("nn.avg_pool1d", "nn.avg_pool2d", "nn.avg_pool3d")
 def _avg_pool(writer: _OnnxWriter, call: Call, ty: Any) -> str:
-    """Single pixels with zeros around them are a Pad: ONNX's windows are larger than its padding."""
+    """Single pixels with zeros around them are a Pad: ONNX's windows are larger than its
+    padding."""
     attrs = call.attrs
     pads = _ints(attrs.padding)
     if any(pads) and {*_ints(attrs.pool_size), *_ints(attrs.strides)} == {1}:

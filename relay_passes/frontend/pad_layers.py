@@ -46,8 +46,8 @@ def _float_shape(name: str, index: Index) -> tuple[int, ...] | None:
 
 
 def gather_mirrored_pads(model: onnx.ModelProto) -> bool:
-    """Replace Pads of float tensors by other pixels (edge, reflect, wrap) with a Gather of each axis;
-    True if there was one. Needs shapes."""
+    """Replace Pads of float tensors by other pixels (edge, reflect, wrap) with a Gather of each
+    axis; True if there was one. Needs shapes."""
     found: list[str] = []
 
     def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:

@@ -27,8 +27,9 @@ def names_modules(model: onnx.ModelProto) -> bool:
 def name_by_modules(model: onnx.ModelProto) -> bool:
     """Call the nodes of a dynamo export by their modules, in place; false for another model.
 
-    A layer with weights has its module's name, ``layer1.0.conv1``; so has any operator that is alone
-    in a module without others in it. All else has in addition the operator's own: ``layer1.0.add``.
+    A layer with weights has its module's name, ``layer1.0.conv1``; so has any operator that is
+    alone in a module without others in it. All else has in addition the operator's own:
+    ``layer1.0.add``.
     """
     scopes = [_scopes(node) for node in model.graph.node]
     if not any(scopes):
@@ -70,7 +71,8 @@ def _module(scopes: list[str]) -> str:
 
 
 def _kind(node: onnx.NodeProto, scopes: list[str]) -> str:
-    """``layer`` of one with weights, ``result`` of what makes an operator's, "" of what leads there."""
+    """``layer`` of one with weights, ``result`` of what makes an operator's, "" of what leads
+    there."""
     if node.op_type in _WEIGHTED:
         return "layer"
     return "result" if scopes and node.output and node.output[0] == scopes[-1] else ""

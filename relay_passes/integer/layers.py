@@ -6,11 +6,10 @@ Integer-Arithmetic-Only Inference", CVPR 2018, with one rounding shift of the wh
     requantize(v) = clip(((v * mult + (1 << (shift - 1))) >> shift) + y.zero_point, lo, hi)
 
 with ``v`` int32, ``mult`` in [0, 2^31) and ``shift`` in 1..62, so that the int64 sum never wraps.
-Of activations in int16 ``v`` is int64 and holds 48 bits, and ``mult`` is in [0, 2^15), as in TFLite's
-kernels of 16-bit activations and 8-bit weights.
-Averages, changes of scale and additions round halves to even, as ONNX's QuantizeLinear does: small
-integers over a power of two lie halfway often (a quarter of all averages of 2 x 2, half of all
-(a + b) / 2), sums of products next to never.
+Of activations in int16 ``v`` is int64 and holds 48 bits, and ``mult`` is in [0, 2^15), as in
+TFLite's kernels of 16-bit activations and 8-bit weights. Averages, changes of scale and additions
+round halves to even, as ONNX's QuantizeLinear does: small integers over a power of two lie halfway
+often (a quarter of all averages of 2 x 2, half of all (a + b) / 2), sums of products next to never.
 
     even(p, shift) = (t + (1 << (f - 1)) - 1 + ((t >> f) & 1)) >> f
     with t = (p + ((1 << d) >> 1)) >> d, d = max(shift - 16, 0), f = min(shift, 16)
@@ -92,8 +91,8 @@ class ConvLayer(Unary):
     """Convolution with 1 to 3 spatial dims, strides, dilation and groups.
 
     ``acc[n,k,...] = sum over c and taps of (x - x.zero_point) * weight[k,c,taps]`` in int32, of
-    int16 in int64, with zeros around ``x - x.zero_point``; ``y = requantize(acc + bias)``, a ``mult`` and ``shift``
-    per k.
+    int16 in int64, with zeros around ``x - x.zero_point``; ``y = requantize(acc + bias)``, a
+    ``mult`` and ``shift`` per k.
 
     x: [N, C, *spatial]; weight: int8 [K, C/groups, *kernel]; bias, mult, shift: int32 [K];
     strides, dilation: one per spatial dim; padding: all begins, then all ends.
@@ -172,8 +171,8 @@ class MultiplyLayer(Layer):
     ``y = clip(even((a - a.zero_point) * (b - b.zero_point) * mult, shift) + y.zero_point, lo, hi)``
     with the product in int64.
 
-    a: y's shape. b: the same, or one channel ([N, 1, *spatial]), one pixel ([N, C, 1, ...]: squeeze and
-    excite, Hu et al., CVPR 2018) or both (``spreads_over``), which all of a share.
+    a: y's shape. b: the same, or one channel ([N, 1, *spatial]), one pixel ([N, C, 1, ...]: squeeze
+    and excite, Hu et al., CVPR 2018) or both (``spreads_over``), which all of a share.
     """
 
     kind: ClassVar[str] = "multiply"

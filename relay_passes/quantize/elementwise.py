@@ -1,9 +1,9 @@
 """Functions of one activation: the parts of a float function that a table of 256 values computes.
 
 A *function* is a chain of elementwise operators with constants in which every operand that is none
-comes from one activation, its *root*: ``sigmoid(x)``, ``x * sigmoid(x)``, ``x * clip(x + 3, 0, 6) / 6``.
-It is evaluated in float64 at the root's quantized values, so it is exact up to the rounding of its
-result; what the model itself quantizes on the way is rounded there too.
+comes from one activation, its *root*: ``sigmoid(x)``, ``x * sigmoid(x)``, ``x * clip(x + 3, 0, 6) /
+6``. It is evaluated in float64 at the root's quantized values, so it is exact up to the rounding of
+its result; what the model itself quantizes on the way is rounded there too.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class Function:
         return tuple(step.name for step in self.steps)
 
     def __call__(self, x: Doubles, rounded: Mapping[str, Rounding]) -> Doubles:
-        """The results for real values of the root; rounded: how the model rounds what is on the way,
-        by variable. Not a number where the function has no value."""
+        """The results for real values of the root; rounded: how the model rounds what is on the
+        way, by variable. Not a number where the function has no value."""
         known: dict[str, Any] = {self.root: x}
         with np.errstate(all="ignore"):
             for step in self.steps:

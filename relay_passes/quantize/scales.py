@@ -47,10 +47,10 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
 
     Convolutions and matrix products always do. The others do when what they read is integer or an
     input of the model, and those that only move or clip data when an integer layer is before or
-    after them; a function of one activation only where an integer layer reads it, or the model gives
-    it a scale. What ``KeepFloat`` marked does not, nor arithmetic that only chooses among boxes or
-    elements (selections.py). Without calibration (``scaled`` false) a group whose output the model
-    gives no scale stays float.
+    after them; a function of one activation only where an integer layer reads it, or the model
+    gives it a scale. What ``KeepFloat`` marked does not, nor arithmetic that only chooses among
+    boxes or elements (selections.py). Without calibration (``scaled`` false) a group whose output
+    the model gives no scale stays float.
     """
     params = {str(p.name) for p in func.params if str(p.ty.dtype) == "float32"}
     known: Set[str] = graph.scales.keys() | (params if scaled else set())

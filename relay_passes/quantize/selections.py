@@ -19,10 +19,11 @@ _VALUE, _CHOICE, _BOX = "value", "choice", "box"
 def only_select(func: relax.Function, graph: FloatGraph) -> Iterator[Group]:
     """The arithmetic that nothing but selections reads, in any distance; last first.
 
-    Of non-maximum suppression all of it back to the layer with weights: it compares coordinates with
-    each other. Of what else gives indices or truth values (arg-max, the largest k, comparisons) only
-    where no layer with weights is before it: of that layer's int8 results they are as good before
-    the arithmetic as behind it. What the model itself gives a scale is left to the model.
+    Of non-maximum suppression all of it back to the layer with weights: it compares coordinates
+    with each other. Of what else gives indices or truth values (arg-max, the largest k,
+    comparisons) only where no layer with weights is before it: of that layer's int8 results they
+    are as good before the arithmetic as behind it. What the model itself gives a scale is left to
+    the model.
     """
     uses = _uses(func, graph)
     computed = _computed(graph)

@@ -184,8 +184,8 @@ class _Work:
         return MultiplyLayer(a=a, b=b, y=self.y, mult=mult, shift=shift, **bounds)
 
     def extremum(self) -> list[LayerCall]:
-        """The larger (smaller) of two integers of one scale, exactly: what the one has more than the
-        other, at least 0, is added to the other (taken from the one)."""
+        """The larger (smaller) of two integers of one scale, exactly: what the one has more than
+        the other, at least 0, is added to the other (taken from the one)."""
         steps, (a, b) = self.inputs_in_scale_of_y()
         x, other = (_as(self.y, each.shape) for each in self.xs)
         more = QTensor(self.shape, "uint8", 0)
@@ -204,7 +204,8 @@ class _Work:
         return [*steps, LayerCall(y, args)]
 
     def inputs_in_scale_of_y(self) -> tuple[list[LayerCall], list[int]]:
-        """Changes of scale of those inputs that have another, and each input's number behind them."""
+        """Changes of scale of those inputs that have another, and each input's number behind
+        them."""
         low, high = BOUNDS[self.y.dtype]
         steps: list[LayerCall] = []
         args = list(range(len(self.xs)))
@@ -387,8 +388,8 @@ def _symmetric_scale(weight: npt.NDArray[Any], bias: Doubles, sx: float, sy: flo
 
 
 def _own_steps(rows: Doubles, scale: Doubles) -> Doubles:
-    """The scale of rows of weights, or, where they are small whole multiples of a step of their own,
-    as those of an interpolation are, that step: the integers are exact then."""
+    """The scale of rows of weights, or, where they are small whole multiples of a step of their
+    own, as those of an interpolation are, that step: the integers are exact then."""
     magnitudes = np.where(rows == 0, np.inf, np.abs(rows))
     least = magnitudes.min(axis=1)
     found = scale.copy()

@@ -27,8 +27,8 @@ _SHAPED = {"relax.reshape", "relax.broadcast_to"}  # the second argument is the 
 
 @function_pass("BatchImages")
 class BatchImages(Pass):
-    """A function of one image computes ``images`` of them, as N times as much along the first axis of
-    its inputs, of its results and of all that depends on an input.
+    """A function of one image computes ``images`` of them, as N times as much along the first axis
+    of its inputs, of its results and of all that depends on an input.
 
     images: N, at least 1. PassError, which names the node, where an input has no axis for it or the
     first axis of a result is not that of its operands. What an operator does with the images there
@@ -105,7 +105,8 @@ class _Several:
         return made
 
     def _within(self, arg: relax.Expr) -> relax.Expr:
-        """An argument of a call; constants that stand beside images in a tuple are there for each."""
+        """An argument of a call; constants that stand beside images in a tuple are there for
+        each."""
         if not isinstance(arg, relax.Tuple) or not any(map(used_vars, arg.fields)):
             return arg
         return relax.Tuple(

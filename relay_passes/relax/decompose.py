@@ -38,9 +38,9 @@ _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 @function_pass("DecomposeOperators")
 class DecomposeOperators(Pass):
     """Transposed convolutions with constant weights become convolutions and depth to space, parts
-    of a split slices, resizes to the nearest rows and columns that are taken, pads by zeros in space
-    averages of single pixels that count their padding, the largest or smallest of several tensors
-    (ONNX's Max and Min) that of each pair.
+    of a split slices, resizes to the nearest rows and columns that are taken, pads by zeros in
+    space averages of single pixels that count their padding, the largest or smallest of several
+    tensors (ONNX's Max and Min) that of each pair.
 
     The bias and the ReLU behind a transposed convolution go before the depth to space, where they
     are of the convolution. One of few taps in a phase has zeros in its weights, which an array that
@@ -88,7 +88,8 @@ def _part(split: relax.Expr | None, index: int, env: Env) -> relax.Expr | None:
 def _extremum(
     builder: relax.BlockBuilder, pair: Any, binding: relax.VarBinding, made: Env, env: Env
 ) -> relax.Expr | None:
-    """The largest of a stack of tensors, as TVM imports ONNX's Max, pair by pair; None of all else."""
+    """The largest of a stack of tensors, as TVM imports ONNX's Max, pair by pair; None of all
+    else."""
     attrs, stack = binding.value.attrs, made.get(binding.value.args[0])
     if stack is None or op_name(stack) != "relax.stack":
         return None

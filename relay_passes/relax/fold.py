@@ -167,7 +167,8 @@ def fold_batch_norm(func: relax.Function) -> relax.Function:
     convolution with new weights and one ``add`` of a constant [1,K,1,1], which takes the name of
     the last operator folded. Only values with one reader are folded.
 
-    A batch_norm that follows anything else becomes a multiply and an add. One whose constants are not constants, or that is training, is left.
+    A batch_norm that follows anything else becomes a multiply and an add. One whose constants are
+    not constants, or that is training, is left.
     """
 
     chains = find_chains(func)

@@ -21,8 +21,8 @@ _MODES = ("half_pixel", "asymmetric", "pytorch_half_pixel")
 
 @function_pass("InterpolationLayers")
 class InterpolationLayers(Pass):
-    """Bilinear resizes by whole factors become a pad by edge values, depthwise convolutions, one for
-    each place between pixels, and depth to space.
+    """Bilinear resizes by whole factors become a pad by edge values, depthwise convolutions, one
+    for each place between pixels, and depth to space.
 
     Of factors s and t output ``(s*i + a, t*j + b)`` weighs the same neighbours of pixel ``(i, j)``
     for every i and j; beyond the edges these are the edge's. Corners that are aligned have other

@@ -33,10 +33,11 @@ from zeroskip.relay_passes.relax.rewriting import (
 class NormaliseRelax(Pass):
     """Brings a float function that was not imported here into the form of ``import_onnx``.
 
-    One dataflow block, private functions inlined, tuples taken apart, constants folded, convolutions and what stands
-    between them in channels first (``layouts``). Attributes that are not there yet: `zeroskip.nodes`
-    calls each variable a node of its own name, `zeroskip.inputs` and `zeroskip.outputs` are the
-    names of the parameters and of what is returned. A function that was imported stays as it is.
+    One dataflow block, private functions inlined, tuples taken apart, constants folded,
+    convolutions and what stands between them in channels first (``layouts``). Attributes that are
+    not there yet: `zeroskip.nodes` calls each variable a node of its own name, `zeroskip.inputs`
+    and `zeroskip.outputs` are the names of the parameters and of what is returned. A function that
+    was imported stays as it is.
 
     PassError for weights that are parameters, and for functions that are quantized, partitioned or
     lowered already.

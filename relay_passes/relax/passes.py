@@ -1,10 +1,11 @@
 """What every pass here begins with: the module's entry as `main`, in which each variable has a name
 of its own.
 
-Functions that the entry does not call are set aside meanwhile (``entry.py``). Relax does not promise that the names of variables are unique, and TVM's own passes reuse them. Here
-names carry facts from pass to pass (ranges of activations, ONNX nodes), so a pass first gives a
-name of its own to each variable that shares one. The names depend on the module alone: what is
-measured of a module by one function is found in it by the next.
+Functions that the entry does not call are set aside meanwhile (``entry.py``). Relax does not
+promise that the names of variables are unique, and TVM's own passes reuse them. Here names carry
+facts from pass to pass (ranges of activations, ONNX nodes), so a pass first gives a name of its own
+to each variable that shares one. The names depend on the module alone: what is measured of a module
+by one function is found in it by the next.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
-"""Relay's text as tokens, by the rules of TVM's own tokenizer (``src/relay/parser/tokenizer.h``)."""
+"""Relay's text as tokens, by the rules of TVM's own tokenizer
+(``src/relay/parser/tokenizer.h``)."""
 
 import re
 from dataclasses import dataclass
@@ -29,9 +30,8 @@ class Token:
     """A word of the text.
 
     kind: ``type`` (a comment that gives a type), ``version``, ``metadata``, ``text``, ``number``,
-    ``variable``, ``function``, ``word``, ``mark`` or ``end``.
-    text: as it stands there; of ``type``, what is behind ``ty=``; of ``metadata``, all that follows.
-    line: counted from 1.
+    ``variable``, ``function``, ``word``, ``mark`` or ``end``. text: as it stands there; of
+    ``type``, what is behind ``ty=``; of ``metadata``, all that follows. line: counted from 1.
     """
 
     kind: str

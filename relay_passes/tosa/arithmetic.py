@@ -1,4 +1,5 @@
-"""TOSA's rounding (specification 1.0, section "Rescaling operators"), and scalar bodies of linalg."""
+"""TOSA's rounding (specification 1.0, section "Rescaling operators"), and scalar bodies of
+linalg."""
 
 from __future__ import annotations
 

@@ -440,8 +440,8 @@ def padding_of(
 
 
 def _check_limits(op: Operation, sums: Sums, affine: dict[str, Any], zero: int) -> None:
-    """Refuse limits of sums that change a result: those that no sum reaches do not, nor those beyond
-    which the result is at a limit anyway."""
+    """Refuse limits of sums that change a result: those that no sum reaches do not, nor those
+    beyond which the result is at a limit anyway."""
     mult, shift = (affine[name].astype(np.int64) for name in ("mult", "shift"))
     for limit, bound, sign in ((sums.high, affine["hi"], 1), (sums.low, affine["lo"], -1)):
         if limit is None:

@@ -186,8 +186,8 @@ def pads_of(op: Operation, known: Constant) -> tuple[tuple[tuple[int, int], ...]
 
 
 def weights(op: Operation, known: Constant) -> tuple[Array, Array, int]:
-    """Of a convolution: int8 weights [K, C, rows, columns] (depthwise: [C, M, rows, columns]), int32
-    biases of each result channel, and the zero point of the input."""
+    """Of a convolution: int8 weights [K, C, rows, columns] (depthwise: [C, M, rows, columns]),
+    int32 biases of each result channel, and the zero point of the input."""
     depthwise = op.name == "tosa.depthwise_conv2d"
     weight = constant(op, 1, "a weight", known)
     bias = constant(op, 2, "a bias", known)

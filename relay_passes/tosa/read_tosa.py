@@ -63,8 +63,8 @@ def tosa_to_integer(text: str, where: str = "the TOSA text", *, name: str = "") 
 
 
 def check_integers(model: IntegerModel) -> None:
-    """FrontError unless the integer module, on TVM's CPU, gives what the text does for a random input:
-    every bit, or, where layers are known to round otherwise, nearly."""
+    """FrontError unless the integer module, on TVM's CPU, gives what the text does for a random
+    input: every bit, or, where layers are known to round otherwise, nearly."""
     rng = np.random.default_rng(0)
     sample = [
         rng.integers(0, 256, tuple(int(n) for n in param.ty.shape), np.uint8).view(

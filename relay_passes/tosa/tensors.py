@@ -1,8 +1,8 @@
 """Activations of the integer layers, and how the text's tensors lie in them.
 
-TOSA has channels last and moves axes by operators; layers are [N, C, *spatial]. A tensor of the text
-is a ``View``: an activation, turned and reshaped. Only where a layer needs another order is anything
-moved.
+TOSA has channels last and moves axes by operators; layers are [N, C, *spatial]. A tensor of the
+text is a ``View``: an activation, turned and reshaped. Only where a layer needs another order is
+anything moved.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Activation:
 
 @dataclass(frozen=True)
 class View:
-    """A tensor of the text. moved: an int8 tensor whose activation is uint8, 128 above. sole: nothing
-    else reads the activation, nor what was made of it on the way here."""
+    """A tensor of the text. moved: an int8 tensor whose activation is uint8, 128 above. sole:
+    nothing else reads the activation, nor what was made of it on the way here."""
 
     of: Activation
     steps: Steps = ()
@@ -148,8 +148,9 @@ def axis_in(steps: Steps, axis: int) -> int | None:
 class Sums:
     """What convolutions add up, on its way to be scaled.
 
-    view: the input, padded; zero: the zero point that it is read with. weight: [K, C / groups, rows,
-    columns], bias: [K]. out: [N, K, rows, columns]. low, high: limits of each K, if there are any.
+    view: the input, padded; zero: the zero point that it is read with. weight: [K, C / groups,
+    rows, columns], bias: [K]. out: [N, K, rows, columns]. low, high: limits of each K, if there are
+    any.
     """
 
     view: Padded

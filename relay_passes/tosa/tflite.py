@@ -27,8 +27,8 @@ tflite_flatbuffer_to_tosa_mlir(
 def tflite_to_tosa(content: bytes, where: str) -> str:
     """TOSA's text, in which operators bear the names of TFLite's tensors.
 
-    content: of the file. where: names it in messages. FrontError for what is no TFLite, for what the
-    converter does not take, and where it is not installed.
+    content: of the file. where: names it in messages. FrontError for what is no TFLite, for what
+    the converter does not take, and where it is not installed.
     """
     if content[4:8] != _MAGIC:
         raise FrontError(

@@ -110,11 +110,11 @@ def wilson(found: int, of: int) -> tuple[float, float]:
 def bootstrap_interval(estimate: float, draws: Sequence[float]) -> tuple[float, float]:
     """The interval of an estimate from samples, 95 % sure: estimate +- t x standard error.
 
-    draws: the same estimate of as many samples drawn from these with replacement, two at least. Their
-    standard deviation is the bootstrap standard error (Efron, Annals of Statistics 7, 1979); t is
-    Student's quantile of one degree of freedom less than there are draws, since so few give it
-    (Student, Biometrika 6, 1908). More draws make its width steadier, not smaller, unlike that of the
-    interval of the draws' mean, which says how many draws there were.
+    draws: the same estimate of as many samples drawn from these with replacement, two at least.
+    Their standard deviation is the bootstrap standard error (Efron, Annals of Statistics 7, 1979);
+    t is Student's quantile of one degree of freedom less than there are draws, since so few give it
+    (Student, Biometrika 6, 1908). More draws make its width steadier, not smaller, unlike that of
+    the interval of the draws' mean, which says how many draws there were.
     """
     half = float(np.std(draws, ddof=1)) * float(stdtrit(len(draws) - 1, (1 + SURE) / 2))
     return estimate - half, estimate + half

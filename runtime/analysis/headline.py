@@ -16,8 +16,8 @@ def cycles_line(
 ) -> str:
     """What one run of the programs takes on the accelerator, of which share of the multiplies, and
     what all do. cycles: of one run, which computes ``network.images``. images: runs that were made,
-    None for the model's batch. each: cycles of every run, where it has a time of its own; ``cycles``
-    is then not looked at."""
+    None for the model's batch. each: cycles of every run, where it has a time of its own;
+    ``cycles`` is then not looked at."""
     if each:
         cycles = round(sum(each) / len(each))
     spec, placement = network.spec, network.placement

@@ -58,11 +58,10 @@ class LayerReport:
     macs: multiplies of the dense layer; effectual: those by a weight that is not zero; real_macs:
     of these, by inputs within the image, not by padding. bound: cycles that no such machine can
     beat while every tensor goes through DRAM (``LayerInfo.needs``); utilisation: real_macs of what
-    the multipliers could have done; limit: what sets it,
-    "array" or "bus". lost: cycles by cause (``Report.causes``), together exactly cycles - bound: all are
-    multiples of 1/2**n, small enough for floats to be exact, sums too. traffic: of inputs, weights
-    (with parameters) and outputs; dram_bytes: all that moved. energy: microjoules by event,
-    microjoules: of all.
+    the multipliers could have done; limit: what sets it, "array" or "bus". lost: cycles by cause
+    (``Report.causes``), together exactly cycles - bound: all are multiples of 1/2**n, small enough
+    for floats to be exact, sums too. traffic: of inputs, weights (with parameters) and outputs;
+    dram_bytes: all that moved. energy: microjoules by event, microjoules: of all.
     """
 
     node: str
@@ -112,16 +111,16 @@ class Report:
     milliseconds: cycles at the target's clock. macs_per_cycle, bytes_per_cycle: the widths of the
     array and the bus. bound: the sum of the layers' bounds. network_bound: the regions' bounds if
     no tensor between two layers of a region went through DRAM. reachable_bound: what no schedule of
-    the regions goes below with the target's SRAM (``compiler.ir.reachable_bound``). causes: what cycles can be lost to on
-    this target, each with its meaning. lost: cycles - bound by cause.
-    cpu: nodes that stay on the CPU, and why; host_macs: multiplies of those that have any.
-    host_calls: what the CPU does between the regions. placement: how much of the network all the
-    figures are for. images: that one run of the programs computes; every figure is of such a run,
-    but ``efficiency`` of an image. batch: runs of the model's batch, one after another. by_image:
+    the regions goes below with the target's SRAM (``compiler.ir.reachable_bound``). causes: what
+    cycles can be lost to on this target, each with its meaning. lost: cycles - bound by cause. cpu:
+    nodes that stay on the CPU, and why; host_macs: multiplies of those that have any. host_calls:
+    what the CPU does between the regions. placement: how much of the network all the figures are
+    for. images: that one run of the programs computes; every figure is of such a run, but
+    ``efficiency`` of an image. batch: runs of the model's batch, one after another. by_image:
     cycles of every sample, on an array that looks at activations; the other figures are of the
     sample of median time. weights_bound: the bound if no activation were zero; ``bound`` counts
-    products of two values that are not zero where the array skips both. headline: the line that says so. efficiency: area, power and rates; None where the
-    target names no technology.
+    products of two values that are not zero where the array skips both. headline: the line that
+    says so. efficiency: area, power and rates; None where the target names no technology.
     """
 
     network: str
@@ -248,8 +247,8 @@ def report(network: Network, runs: Mapping[str, Run]) -> Report:
 
 
 def region_report(run: Run, program: Program) -> RegionReport:
-    """The report of one program's run, of one image. A program knows its reachable bound whatever its
-    inputs are; where they are skipped, the products of this image may need more."""
+    """The report of one program's run, of one image. A program knows its reachable bound whatever
+    its inputs are; where they are skipped, the products of this image may need more."""
     program = with_products(run, program)
     moved = _moved(run, program)
     energy = _energy(run, program)

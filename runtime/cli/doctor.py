@@ -10,8 +10,8 @@ import click
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
 def doctor_command(as_json: bool) -> None:
-    """Say what zeroskip runs on: versions, processor, caches, extras; for reports of faults. Exit code
-    1 if something is not as it should be."""
+    """Say what zeroskip runs on: versions, processor, caches, extras; for reports of faults. Exit
+    code 1 if something is not as it should be."""
     import json
 
     from zeroskip.runtime.cli.guard import printable

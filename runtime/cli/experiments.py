@@ -251,8 +251,8 @@ def search_command(
 
 
 def _check_given(given: dict[str, Any]) -> None:
-    """UsageError unless there are models, or a file that has them and no option for what it has; and
-    for two files on standard output."""
+    """UsageError unless there are models, or a file that has them and no option for what it has;
+    and for two files on standard output."""
     _to_stdout(given)
     if given["space_file"] is None:
         if not given["models"]:
@@ -321,8 +321,8 @@ def _progress(title: str) -> Any:
 
 def _writer(given: dict[str, Any], title: str, metrics: Any = None) -> Callable[[Any], list[Path]]:
     """A function that writes a table into the files that were asked for, whose paths it gives back;
-    what cannot be written for want of a library is refused at once. title: of the page; metrics: what
-    its points are ranked by."""
+    what cannot be written for want of a library is refused at once. title: of the page; metrics:
+    what its points are ranked by."""
     from zeroskip.runtime.render.experiment_files import (
         check_parquet,
         write_csv,

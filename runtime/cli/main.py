@@ -138,8 +138,9 @@ def compile_command(
     emit: str | None,
     emit_folder: Path | None,
 ) -> None:
-    """Compile a MODEL for an accelerator: ONNX, PyTorch (.pt2, of torch.export.save), TFLite or TOSA
-    (.tflite, .mlir) in int8, or the text of a Relay module (mod.astext(), of TVM up to 0.18)."""
+    """Compile a MODEL for an accelerator: ONNX, PyTorch (.pt2, of torch.export.save), TFLite or
+    TOSA (.tflite, .mlir) in int8, or the text of a Relay module (mod.astext(), of TVM up to
+    0.18)."""
     if output is None and emit is None:
         raise click.UsageError("give the file to write with -o, or a stage to print with --emit")
     if levels and emit is not None:

@@ -82,8 +82,8 @@ def prune_command(
     target: str | None,
     detect: bool,
 ) -> None:
-    """Prune a MODEL, ONNX or Relay's text, by a recipe and write it as ONNX; without -o, say what would become of
-    it. Normalisations are folded, and shapes fixed."""
+    """Prune a MODEL, ONNX or Relay's text, by a recipe and write it as ONNX; without -o, say what
+    would become of it. Normalisations are folded, and shapes fixed."""
     if recipe is None and (output is not None or not detect):
         raise click.UsageError(
             "give a recipe with --prune, or ask with --detect what zeros the model has"
@@ -199,8 +199,8 @@ def compare_command(
     svg_folder: Path | None,
     png_folder: Path | None,
 ) -> None:
-    """Compare pruning schemes on a MODEL, ONNX or Relay's text: accuracy, multiplies, bytes, cycles and energy on
-    each target."""
+    """Compare pruning schemes on a MODEL, ONNX or Relay's text: accuracy, multiplies, bytes, cycles
+    and energy on each target."""
     from zeroskip.accel_model.spec import equal_targets
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
     from zeroskip.relay_passes.read_model import read_model

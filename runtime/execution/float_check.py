@@ -28,8 +28,8 @@ class OutputQuality:
 
 
 class FloatCheck:
-    """Takes runs of a network, image by image. layers: whether layers are looked at. floats: whether
-    there is a float network; without one nothing is taken.
+    """Takes runs of a network, image by image. layers: whether layers are looked at. floats:
+    whether there is a float network; without one nothing is taken.
 
     reference: the network's reference, and what is before the saturating functions at its end.
     """

@@ -1,4 +1,5 @@
-"""The float network of a file that refers to its weights (``compiler/artifact/float_source.py``)."""
+"""The float network of a file that refers to its weights
+(``compiler/artifact/float_source.py``)."""
 
 from __future__ import annotations
 

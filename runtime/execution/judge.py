@@ -93,8 +93,8 @@ def _machine_answers(network: Network, inputs: list[list[Array]]) -> list[list[A
 
 
 def together(network: Network, inputs: list[list[Array]]) -> list[dict[str, Array]]:
-    """Inputs by name, all in one as whole runs of the network; each by itself where outputs are single
-    numbers, which have no axis for several."""
+    """Inputs by name, all in one as whole runs of the network; each by itself where outputs are
+    single numbers, which have no axis for several."""
     runs = [
         {port.name: array for port, array in zip(network.inputs, run, strict=True)}
         for run in inputs

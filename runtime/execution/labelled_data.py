@@ -91,8 +91,8 @@ def has_labels(data: Path) -> bool:
 
 
 def class_folders(folder: Path) -> list[tuple[str, list[Path]]]:
-    """A folder's folders, one for each class, in the order of their numbers if all are numbers: names
-    and pictures, these by name. DataError if there are none."""
+    """A folder's folders, one for each class, in the order of their numbers if all are numbers:
+    names and pictures, these by name. DataError if there are none."""
     inside = [each for each in _inside(folder) if each.is_dir()]
     if not inside:
         raise DataError(f"{folder}: has no folders; give one for each class, with its pictures")

@@ -1,8 +1,8 @@
 """A reference that is neither TVM nor ours: layers as TOSA, lowered and run by MLIR's JIT.
 
-Needs the extra ``oracle``. What is compared: the parameters of the layers are those of the network's
-reference module; what is computed from them is TOSA's specification as MLIR lowers it, each layer
-from the reference's own results of the layers before.
+Needs the extra ``oracle``. What is compared: the parameters of the layers are those of the
+network's reference module; what is computed from them is TOSA's specification as MLIR lowers it,
+each layer from the reference's own results of the layers before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The packed function that TVM calls for an accelerator region: ``zeroskip.run``.
 
 Importing this module registers it; ``zeroskip.runtime.register()`` does that.
-``zeroskip.run(program, inputs..., outputs...)`` gets the program file as a uint8 tensor or as bytes,
-runs it on the machine and writes the outputs in place.
+``zeroskip.run(program, inputs..., outputs...)`` gets the program file as a uint8 tensor or as
+bytes, runs it on the machine and writes the outputs in place.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ class Validation:
     the function that ``snr_before`` names if there is one; top1_agree: whether the largest element
     is at the same place, where that means something. coverage: how much of the network the regions
     are, in words. quality: of each layer against the float network, where it was asked for. oracle:
-    whose results the layers were compared with; the network's outputs always are with TVM's. no_floats:
-    why there was no float network to compare with, or "".
+    whose results the layers were compared with; the network's outputs always are with TVM's.
+    no_floats: why there was no float network to compare with, or "".
     """
 
     regions: int
@@ -127,11 +127,11 @@ def validate(
     layers: bool = False,
     oracle: Oracle = "tvm",
 ) -> Validation:
-    """Compare one run. DataError if the inputs do not fit. progress: is told how far it is.
-    layers: take the signal-to-noise of each layer too. oracle: whose results of the layers are
-    right: TVM's or, in its place, MLIR's (``mlir_oracle.py``; OracleError if it is not
-    installed). A network whose float weights are not there (``float_weights.py``) is compared without
-    them, unless layers are asked for: then that is the error."""
+    """Compare one run. DataError if the inputs do not fit. progress: is told how far it is. layers:
+    take the signal-to-noise of each layer too. oracle: whose results of the layers are right: TVM's
+    or, in its place, MLIR's (``mlir_oracle.py``; OracleError if it is not installed). A network
+    whose float weights are not there (``float_weights.py``) is compared without them, unless layers
+    are asked for: then that is the error."""
     no_floats = ""
     try:
         network = with_float_weights(network)

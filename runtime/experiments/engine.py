@@ -1,7 +1,7 @@
 """Where points are measured: in this process, or by workers of dask.distributed.
 
-An engine takes points and gives their outcomes as they come. Points with the same front wait for it;
-it is made once, and kept until it is released.
+An engine takes points and gives their outcomes as they come. Points with the same front wait for
+it; it is made once, and kept until it is released.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Engine(Protocol):
         """Have a point measured, and its front before if it is not there."""
 
     def outcome(self) -> tuple[Point, Outcome]:
-        """Wait for the next of the points that were submitted. EngineError if it will never come."""
+        """Wait for the next of the points that were submitted. EngineError if it will never
+        come."""
 
     def release(self, front: FrontPoint) -> None:
         """Let go of a front that no further point has."""
@@ -210,8 +211,8 @@ def check_library(**options: Unpack[EngineOptions]) -> None:
 
 @contextmanager
 def engine_of(work: Work | None = None, **options: Unpack[EngineOptions]) -> Iterator[Engine]:
-    """Within it, an engine: workers of a scheduler that runs, as many processes as are asked for, or
-    this process where that is one.
+    """Within it, an engine: workers of a scheduler that runs, as many processes as are asked for,
+    or this process where that is one.
 
     ExperimentError without the library, EngineError for a scheduler that does not answer or has no
     workers.

@@ -10,5 +10,5 @@ class ExperimentError(ZeroskipError):
 
 
 class EngineError(ExperimentError):
-    """What ends an experiment, and is no failure of the point that was measured: a scheduler that is
-    not reached, workers of another version or without the files."""
+    """What ends an experiment, and is no failure of the point that was measured: a scheduler that
+    is not reached, workers of another version or without the files."""

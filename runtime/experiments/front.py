@@ -1,7 +1,7 @@
 """What a point gives: its front (import, pruning, calibration, quality), then its figures.
 
-Both run in a worker. They give what they found or the sentence of what refused it as values, so that
-one point's failure ends nothing else.
+Both run in a worker. They give what they found or the sentence of what refused it as values, so
+that one point's failure ends nothing else.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class Front:
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """A network as it is. dense: on real values. integer: of one that is integers already, the model.
-    judge: of quality; None without data to measure it with. notes: what was warned of."""
+    """A network as it is. dense: on real values. integer: of one that is integers already, the
+    model. judge: of quality; None without data to measure it with. notes: what was warned of."""
 
     dense: tvm.IRModule
     integer: IntegerModel | None
@@ -171,13 +171,14 @@ def _outcome_or(make: Callable[[], Front | Figures]) -> Front | Outcome:
 
 
 def make_front(point: FrontPoint, code: str, cache: str | None) -> Front | Outcome:
-    """Import, prune, calibrate and judge. code: the version of the code that asks; EngineError where
-    this process has another, or sees other files. cache: a folder for schedules."""
+    """Import, prune, calibrate and judge. code: the version of the code that asks; EngineError
+    where this process has another, or sees other files. cache: a folder for schedules."""
     return _outcome_or(lambda: _front(point, code, cache))
 
 
 def measure(front: Front | Outcome, point: Point, code: str, cache: str | None) -> Outcome:
-    """Compile for the point's hardware and time it. A front that was refused is the point's failure."""
+    """Compile for the point's hardware and time it. A front that was refused is the point's
+    failure."""
     if isinstance(front, Outcome):
         return front
     made = _outcome_or(lambda: _figures(front, point, code, cache))

@@ -95,9 +95,9 @@ class Budget:
 
 
 def unbeaten(points: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> list[int]:
-    """The positions of points that no other one beats: none is as good in every metric and better in
-    one. A point that leaves more multiplies to the CPU beats none that leaves less: its figures are
-    for less. Points that lack a figure are not among them; of equal ones the first is."""
+    """The positions of points that no other one beats: none is as good in every metric and better
+    in one. A point that leaves more multiplies to the CPU beats none that leaves less: its figures
+    are for less. Points that lack a figure are not among them; of equal ones the first is."""
     metrics = [*metrics, CPU] if CPU not in metrics else list(metrics)
     losses: dict[tuple[float, ...], int] = {}
     for number, figures in enumerate(points):

@@ -1,7 +1,7 @@
 """Keywords of ``sweep`` and ``search``, declared once, by what they are about.
 
-They are types of keyword arguments (PEP 692): a call is checked where it is written, and each part is
-handed on whole to whoever takes it.
+They are types of keyword arguments (PEP 692): a call is checked where it is written, and each part
+is handed on whole to whoever takes it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ class SourceOptions(TypedDict, total=False):
     """What goes with each network.
 
     data: what quality is measured with: an .npz, an array for each input, whose leading axis counts
-        samples, and ``labels`` [n] if the model classifies, or a folder with a folder of pictures for
-        each class (``execution.labelled_data``); None: the samples of ``calibrate``.
-    preprocessing: how the data's pictures become inputs; None: as follows from the network's input.
-    calibrate: an .npz of what ranges and, with ``reconstruct``, weights are fitted to; None: the data
-        without their labels. Without either there is no quality, and ranges come from random inputs.
+        samples, and ``labels`` [n] if the model classifies, or a folder with a folder of pictures
+        for each class (``execution.labelled_data``); None: the samples of ``calibrate``.
+    preprocessing: how the data's pictures become inputs; None: as the network's input says.
+    calibrate: an .npz of what ranges and, with ``reconstruct``, weights are fitted to; None: the
+        data without their labels. Without either there is no quality, and ranges come from random
+        inputs.
     params: the parameters of Relay's text.
     shapes: sizes of inputs that the model leaves open.
     """
@@ -47,8 +48,8 @@ class SpaceOptions(TypedDict, total=False):
         scheme is taken at each sparsity, of several as it is.
     sparsities: ratios of weights to remove from the layers of a scheme.
     objectives: what schedules are chosen by: ``cycles`` if left out, ``energy``, ``edp``.
-    batches: images that one program computes, figures are of one of them; ``[None]`` if left out: one,
-        whatever the model's batch.
+    batches: images that one program computes, figures are of one of them; ``[None]`` if left out:
+        one, whatever the model's batch.
     reconstruct: ``weights`` or ``statistics``: what is left is fitted to the dense layers' outputs.
     """
 

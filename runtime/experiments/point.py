@@ -22,9 +22,9 @@ class FrontPoint:
     """What points share that differ in their hardware only: a network, pruned and calibrated.
 
     scheme: as it was asked for. recipe: its options; none: the network as it is. sparsity: what a
-    recipe of one scheme is brought to; None: it is taken as it is. reconstruct: how the weights that
-    are left are fitted, ``weights`` or ``statistics``. base: the target on whose machine quality is
-    measured, which is the same on all.
+    recipe of one scheme is brought to; None: it is taken as it is. reconstruct: how the weights
+    that are left are fitted, ``weights`` or ``statistics``. base: the target on whose machine
+    quality is measured, which is the same on all.
     """
 
     source: Source

@@ -1,8 +1,9 @@
 """Pruning and hardware searched together: an optimizer asks for points of a space.
 
-The optimizer is optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011; of several
-goals Ozaki et al., GECCO 2020), budgets are its constraints. Numbers are axes with an order, names
-are not. What a store knows of the space, of a sweep or of a search that was ended, it knows too.
+The optimizer is optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011; of
+several goals Ozaki et al., GECCO 2020), budgets are its constraints. Numbers are axes with an
+order, names are not. What a store knows of the space, of a sweep or of a search that was ended, it
+knows too.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ EXTRA = "pip install 'zeroskip[search]'"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is searched for. goals: metrics to be made as good as can be. budgets: what must be kept."""
+    """What is searched for. goals: metrics to be made as good as can be. budgets: what must be
+    kept."""
 
     goals: tuple[Metric, ...]
     budgets: tuple[Budget, ...] = ()
@@ -75,8 +77,8 @@ class Wish:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found. table: all points of the space that are known, in the order in which they
-    were. wish: what was searched for."""
+    """What a search found. table: all points of the space that are known, in the order in which
+    they were. wish: what was searched for."""
 
     table: Table
     wish: Wish
@@ -267,9 +269,10 @@ def search(
     """Search pruning and hardware for points that are good in all goals and keep the budgets.
 
     goals: of ``METRICS``: accuracy, snr, cycles, time, energy, edp, area, bytes. budgets: such as
-    ``area=2.5mm2`` or ``accuracy=92%``. trials: points of the space that are known at the end, those
-    that the store knew before included. seed: of the optimizer; the same asks for the same points as
-    long as there is one worker. options: as of ``sweep``; sparsities are ``SPARSITIES`` if left out.
+    ``area=2.5mm2`` or ``accuracy=92%``. trials: points of the space that are known at the end,
+    those that the store knew before included. seed: of the optimizer; the same asks for the same
+    points as long as there is one worker. options: as of ``sweep``; sparsities are ``SPARSITIES``
+    if left out.
 
     ExperimentError for goals that the data or targets have no figures of, and as ``sweep``.
     """

@@ -1,4 +1,5 @@
-"""Keys of a hardware description, such as ``sram.act_bytes``, and the values an experiment gives them.
+"""Keys of a hardware description, such as ``sram.act_bytes``, and the values an experiment gives
+them.
 
 What a key may hold is declared once, by the fields of ``accel_model.spec`` and of each kind's
 geometry; it is asked there.
@@ -180,8 +181,8 @@ def _keys(kind: str) -> tuple[str, ...]:
 def with_settings(table: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """A hardware description (``AccelSpec.table``) with other values.
 
-    Another ``array.kind`` brings the [array] section of the built-in target of that kind, of as many
-    multipliers if there is one.
+    Another ``array.kind`` brings the [array] section of the built-in target of that kind, of as
+    many multipliers if there is one.
     """
     made = {
         key: dict(section) if isinstance(section, Mapping) else section

@@ -1,4 +1,5 @@
-"""Networks and data of an experiment by their content, and the version of the code that reads them."""
+"""Networks and data of an experiment by their content, and the version of the code that reads
+them."""
 
 from __future__ import annotations
 
@@ -37,9 +38,9 @@ class Source:
     """A network and the data that go with it.
 
     model: its file. params: of Relay's text. shapes: of inputs that it leaves open. data: what
-    quality is measured with, a file or a folder of pictures; preprocessing: how these become inputs.
-    calibrate: what ranges and weights are fitted to; None: the data. label: what it is called, else as
-    its file is.
+    quality is measured with, a file or a folder of pictures; preprocessing: how these become
+    inputs. calibrate: what ranges and weights are fitted to; None: the data. label: what it is
+    called, else as its file is.
     """
 
     model: Path
@@ -60,8 +61,8 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of all that is in the files, of the shapes, the preprocessing and the versions of
-        the libraries that read such files; names do not count, but those of classes.
+        """Hex SHA-256 of all that is in the files, of the shapes, the preprocessing and the
+        versions of the libraries that read such files; names do not count, but those of classes.
 
         ExperimentError for a file that cannot be read, DataError for a folder without pictures.
         """

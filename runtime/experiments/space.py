@@ -1,4 +1,5 @@
-"""The points of a sweep: networks x schemes x sparsities x targets x settings x objectives x batches.
+"""The points of a sweep: networks x schemes x sparsities x targets x settings x objectives x
+batches.
 
 In Python by ``Space.of``; as a TOML file (``read_space``)
 
@@ -191,8 +192,8 @@ def _check_source(source: Source, space: Space) -> None:
 
 
 def read_space(path: str | Path) -> Space:
-    """The space in a TOML file; a ZeroskipError names the file, or a preprocessing's that it names, and
-    what is wrong in it."""
+    """The space in a TOML file; a ZeroskipError names the file, or a preprocessing's that it names,
+    and what is wrong in it."""
     path = Path(path)
     content = read_toml(path, ExperimentError)
     _check_types(content, _KEYS, str(path))

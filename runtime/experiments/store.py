@@ -1,9 +1,9 @@
 """Figures and failures of points, by key, in one SQLite file.
 
-Several processes may write to it at once: SQLite's write-ahead log lets one write while others read,
-and who finds it locked waits. A figure is in the file when ``put`` returns; what kills the process
-loses no more than the points that were in flight. The log needs a file system whose locks work: a
-disk of the computer that writes, not a network's.
+Several processes may write to it at once: SQLite's write-ahead log lets one write while others
+read, and who finds it locked waits. A figure is in the file when ``put`` returns; what kills the
+process loses no more than the points that were in flight. The log needs a file system whose locks
+work: a disk of the computer that writes, not a network's.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ CREATE TABLE IF NOT EXISTS points (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a point gave. figures: by name, of JSON. failure: the sentence of a refusal, None if there
-    is none. seconds: that it took."""
+    """What a point gave. figures: by name, of JSON. failure: the sentence of a refusal, None if
+    there is none. seconds: that it took."""
 
     figures: Mapping[str, Any] = field(default_factory=dict)
     failure: str | None = None

@@ -104,8 +104,8 @@ class Table:
 
 
 def check_some(table: Table) -> None:
-    """ExperimentError, with the most frequent sentence, if all points failed: data that do not fit, a
-    network that is none."""
+    """ExperimentError, with the most frequent sentence, if all points failed: data that do not fit,
+    a network that is none."""
     failures = Counter(table.columns["failure"])
     if len(table) and None not in failures:
         (words, _count) = failures.most_common(1)[0]

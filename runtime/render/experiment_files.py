@@ -38,8 +38,8 @@ def write_experiment_page(
     metrics: Sequence[Metric] | None = None,
     command: str = "",
 ) -> None:
-    """One HTML file with fronts, parallel coordinates and the points that no other beats. metrics: in
-    which they are not beaten; command: the one that made it."""
+    """One HTML file with fronts, parallel coordinates and the points that no other beats. metrics:
+    in which they are not beaten; command: the one that made it."""
     write_text(path, experiment_page(table, title, metrics, command=command))
 
 
@@ -51,7 +51,8 @@ def write_experiment_charts(
 
 
 def check_parquet() -> None:
-    """ExperimentError without the library that writes Parquet: asked before anything is measured."""
+    """ExperimentError without the library that writes Parquet: asked before anything is
+    measured."""
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError:

@@ -56,8 +56,8 @@ def found_parts(found: Found, shown: int = SHOWN) -> list[Columns | str]:
 def _front_parts(
     title: str, front: Table, compiled: tuple[str, ...], metrics: list[Metric], shown: int
 ) -> list[Columns | str]:
-    """A table of points, in the order of the first metric that has to be small. compiled: of how they
-    are compiled what differs, of these or others."""
+    """A table of points, in the order of the first metric that has to be small. compiled: of how
+    they are compiled what differs, of these or others."""
     if not len(front):
         return []
     order = next((each for each in metrics if each.best == "min"), metrics[0])

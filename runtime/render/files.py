@@ -181,8 +181,8 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def write_chart_files(folder: Path, charts: Sequence[Chart], ending: str) -> list[Path]:
-    """Charts as files, .svg or .png. ChartError if the folder cannot be made, or what draws a PNG is
-    not installed."""
+    """Charts as files, .svg or .png. ChartError if the folder cannot be made, or what draws a PNG
+    is not installed."""
     draw = _png if ending == ".png" else str.encode
     drawn = {
         folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', chart.name)}{ending}": draw(svg_file(chart))

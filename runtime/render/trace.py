@@ -17,8 +17,9 @@ def timeline_events(
     """Slices and counters of the runs, by region in the order of execution.
 
     Every region is a process with a thread for each unit and starts where the one before it ended:
-    what the host does in between takes no time here. A cycle is shown as a microsecond. No number is
-    given twice, as an operating system gives them: Perfetto takes threads of one number for the same.
+    what the host does in between takes no time here. A cycle is shown as a microsecond. No number
+    is given twice, as an operating system gives them: Perfetto takes threads of one number for the
+    same.
     """
     events: list[dict[str, Any]] = []
     start = 0

@@ -1,5 +1,5 @@
-"""Gangs of every size: what a convolution counts is what docs/ARRAYS.md says, counted by walking through
-pixel groups, filter groups, fetches and outputs one by one."""
+"""Gangs of every size: what a convolution counts is what docs/ARRAYS.md says, counted by walking
+through pixel groups, filter groups, fetches and outputs one by one."""
 
 from __future__ import annotations
 

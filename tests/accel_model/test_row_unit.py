@@ -1,4 +1,5 @@
-"""Row registers: strips, what depthwise layers reach with them, and time against the stepped unit."""
+"""Row registers: strips, what depthwise layers reach with them, and time against the stepped
+unit."""
 
 from __future__ import annotations
 
@@ -129,8 +130,9 @@ def test_many_blocks_take_what_stepping_takes(case: int) -> None:
 
 @pytest.mark.parametrize("operand", [False, True])
 def test_slow_writes_hold_up_the_strip_after(operand: bool) -> None:
-    """A row of 5 outputs is written in 5 cycles and multiplied in 3, one of the 2 left over in 2 and
-    3: only accumulators (and the operand's registers) keep the second strip from catching up."""
+    """A row of 5 outputs is written in 5 cycles and multiplied in 3, one of the 2 left over in 2
+    and 3: only accumulators (and the operand's registers) keep the second strip from catching
+    up."""
     spec = with_lanes(SPEC, drain_width=16)
     shape = window((3, 3), (28, 7))
     strip = strip_of(unit_of(spec), shape, True)

@@ -1,4 +1,5 @@
-"""Activations and weights that lie in 16 bits: bytes, capacity, ports, area, and the same numbers."""
+"""Activations and weights that lie in 16 bits: bytes, capacity, ports, area, and the same
+numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Memories, logic and DRAM: the tables' own points, their sources' figures, and what lies between."""
+"""Memories, logic and DRAM: the tables' own points, their sources' figures, and what lies
+between."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ STEP = 256  # of int16 in one of int8
 
 
 def widened(case: FuzzCase) -> FuzzCase | None:
-    """The case with int16 in the place of int8 and uint8, its tables changes of scale, and sums as wide
-    as the array has them; None if the accelerator does not take a layer of it then."""
+    """The case with int16 in the place of int8 and uint8, its tables changes of scale, and sums as
+    wide as the array has them; None if the accelerator does not take a layer of it then."""
     changes = dict(case.changes)
     if case.spec().kind.wide_sums:
         changes["storage.sum_bits"] = 48

@@ -55,7 +55,8 @@ def _read_and_run(text: str) -> str:
 
 
 def change_text(rng: Rng, text: str, words: Sequence[str] = WORDS) -> str:
-    """One to three alterations: a word, a number, a line, a piece, or what is between two tokens."""
+    """One to three alterations: a word, a number, a line, a piece, or what is between two
+    tokens."""
     for _ in range(int(rng.integers(1, 4))):
         lines = text.split("\n")
         at = int(rng.integers(len(lines)))

@@ -265,7 +265,8 @@ def _reason(problem: MachineError) -> str:
 
 
 def narrowed(original: Original) -> Iterator[tuple[str, tuple[Resource, ...]]]:
-    """Each port that the program uses, and the target's memories and paths where it is too narrow."""
+    """Each port that the program uses, and the target's memories and paths where it is too
+    narrow."""
     run = original.machine.run(original.sample.program, original.sample.inputs[0], numbers=False)
     count, declared = run.counters, physics.resources(original.sample.spec)
     for at, resource in enumerate(declared):

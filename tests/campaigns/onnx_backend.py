@@ -152,7 +152,8 @@ def counts(found: list[BackendResult]) -> str:
 
 
 def could(found: list[BackendResult]) -> str:
-    """What TVM can do by itself and we refuse: operators, cases and the reason, most often first."""
+    """What TVM can do by itself and we refuse: operators, cases and the reason, most often
+    first."""
     reasons: dict[str, list[BackendResult]] = {}
     for each in found:
         if each.column == COLUMNS[2]:

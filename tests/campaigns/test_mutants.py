@@ -48,7 +48,8 @@ def test_no_mutant_survives(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_port_that_is_too_narrow_survives(target: str) -> None:
-    """Partial sums, row registers, tables and all: every port of the target is used, and noticed."""
+    """Partial sums, row registers, tables and all: every port of the target is used, and
+    noticed."""
     spec, found = tiny(load_spec(target)), dict[str, str]()
     for name in ("reduction", "depthwise", "looked_up"):
         found |= dict(judge_ports(Original.of(sample(name, spec, name, seed=1))))

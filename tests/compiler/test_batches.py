@@ -1,4 +1,5 @@
-"""Several images in one program: the bits of each, what all need together, and weights read once."""
+"""Several images in one program: the bits of each, what all need together, and weights read
+once."""
 
 from __future__ import annotations
 

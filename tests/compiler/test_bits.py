@@ -115,8 +115,8 @@ def _passed_on(b: GraphBuilder) -> list[str]:
 
 
 def _tables(b: GraphBuilder) -> list[str]:
-    """Behind a convolution, a sum that is fused into one, pools, parts of a grouped convolution, and
-    alone: of an input, of what something else reads, and of a concatenation."""
+    """Behind a convolution, a sum that is fused into one, pools, parts of a grouped convolution,
+    and alone: of an input, of what something else reads, and of a concatenation."""
     x = b.lookup(b.conv(b.lookup(b.input(24, 9, 7)), 40, (1, 1)))
     y = b.lookup(b.sum(b.conv(x, 40, (3, 3), pad=(1, 1, 1, 1)), x))
     z = b.lookup(b.conv(y, 48, (3, 3), pad=(1, 1, 1, 1), groups=2))
@@ -148,7 +148,8 @@ def _difference(b: GraphBuilder) -> list[str]:
 
 
 def _spread_sums(b: GraphBuilder) -> list[str]:
-    """A value for each channel, for each pixel and one, made and inputs; none joins a convolution."""
+    """A value for each channel, for each pixel and one, made and inputs; none joins a
+    convolution."""
     x = b.conv(b.input(24, 11, 9), 40, (1, 1))
     y = b.sum(x, b.conv(b.global_pool(x), 40, (1, 1)))
     pixels = b.conv(y, 1, (1, 1))

@@ -106,7 +106,8 @@ def test_a_text_of_layers_is_no_program() -> None:
 
 
 def test_layers_are_read_back_from_the_reference() -> None:
-    """Where they are written out in ops: the same layers, but for zero points that do not matter."""
+    """Where they are written out in ops: the same layers, but for zero points that do not
+    matter."""
     stages = driver.lower(small_net(cpu_node=True), load_spec("dense256"))
     reference = reference_module(stages.partitioned)
     names = region_names(stages.partitioned)

@@ -47,7 +47,8 @@ def held_to(graph: LayerGraph, data: dict[str, np.ndarray]) -> Reader:
 
 @pytest.mark.parametrize("case", range(CASES))
 def test_random_layers_come_back(case: int) -> None:
-    """Of every kind: groups, dilations, pools, additions, int8 and uint8, one and two dimensions."""
+    """Of every kind: groups, dilations, pools, additions, int8 and uint8, one and two
+    dimensions."""
     made = random_case(next(flat_seeds(SEED + SEEDS * case)))
     graph = build_graph(made)
     held_to(graph, input_data(made, graph))

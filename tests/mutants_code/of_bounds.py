@@ -1,5 +1,5 @@
-"""Changes to the reachable bound: each makes it too high, which a program is faster than, or a count by
-hand is below."""
+"""Changes to the reachable bound: each makes it too high, which a program is faster than, or a
+count by hand is below."""
 
 from __future__ import annotations
 

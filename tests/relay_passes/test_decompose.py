@@ -1,4 +1,5 @@
-"""Transposed convolutions, splits and resizes as what the accelerator has, in float, to the number."""
+"""Transposed convolutions, splits and resizes as what the accelerator has, in float, to the
+number."""
 
 from __future__ import annotations
 

@@ -86,7 +86,8 @@ def rounded(values: Array, scale: Scale) -> Array:
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_a_table_is_the_operators_definition(name: str) -> None:
-    """ONNX's own evaluator at the 256 values, in float32: a step at most where it is near a half."""
+    """ONNX's own evaluator at the 256 values, in float32: a step at most where it is near a
+    half."""
     head = '<ir_version: 9, opset_import: ["" : 20]>'
     model = parser.parse_model(
         f"{head} g (float[1,8,6,6] x) => (float[1,8,6,6] y) {{ y = {OPERATORS[name]} }}"

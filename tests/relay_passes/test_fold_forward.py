@@ -125,8 +125,8 @@ def test_it_is_in_the_next_layer(body: str, result: str, left: list[str]) -> Non
 @pytest.mark.parametrize(
     ("body", "result", "left"),
     [
-        # Zeros of padding are not shifted; a maximum becomes a minimum; a reader without weights; an
-        # output of the network.
+        # Zeros of padding are not shifted; a maximum becomes a minimum; a reader without weights;
+        # an output of the network.
         (f"{STEM}  b = Sub(r, t)  y = Conv<pads=[1,1,1,1]>(b, v)", "1,4,6,6", "subtract"),
         (
             f"{STEM}  b = Mul(r, n)  p = MaxPool<kernel_shape=[2,2]>(b)  y = Conv(p, v)",

@@ -1,4 +1,5 @@
-"""What stays on the CPU between two regions is one call, to the same bits, and its bytes are known."""
+"""What stays on the CPU between two regions is one call, to the same bits, and its bytes are
+known."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ Emit = Callable[[str, Any], Any]  # names a result
 
 
 def numbers(*shape: int) -> np.ndarray:
-    """Float32 eighths from -2 to 2, no two rows alike and few equal: exact, and the same anywhere."""
+    """Float32 eighths from -2 to 2, no two rows alike and few equal: exact, and the same
+    anywhere."""
     return ((np.arange(np.prod(shape)) * 37 % 33 - 16) / 8).reshape(shape).astype(np.float32)
 
 

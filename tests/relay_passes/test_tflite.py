@@ -51,8 +51,8 @@ def test_the_text_is_what_tflites_reference_kernels_compute(golden: dict[str, np
 
 
 def test_layers_are_as_tflites_default_kernels(golden: dict[str, np.ndarray]) -> None:
-    """XNNPACK, TFLite's default, rounds once, as layers here; its reference kernels round twice, and
-    the two differ from each other as layers do from the latter."""
+    """XNNPACK, TFLite's default, rounds once, as layers here; its reference kernels round twice,
+    and the two differ from each other as layers do from the latter."""
     layers = outputs(golden, "layers")
     found = steps(layers, golden["xnnpack"])
     assert max(map(abs, found)) <= 1

@@ -77,7 +77,8 @@ def test_rates_and_energy_are_of_an_image() -> None:
 
 
 def test_samples_are_images_whatever_the_batch() -> None:
-    """Of an array that looks at activations: whole runs of them are kept, six are no run of eight."""
+    """Of an array that looks at activations: whole runs of them are kept, six are no run of
+    eight."""
     for batch, kept in ((4, {"x": (4, *SHAPE[1:])}), (8, {})):
         made = compiler.compile(small_net(), "scnn256", calibrate=SAMPLES, batch=batch)
         assert {name: array.shape for name, array in made.samples.items()} == kept

@@ -1,4 +1,5 @@
-"""`zeroskip doctor`: what is there is said, what is not as it should be is a sentence with a remedy."""
+"""`zeroskip doctor`: what is there is said, what is not as it should be is a sentence with a
+remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Workers of dask.distributed: the same outcomes as this process, and what happens when one dies."""
+"""Workers of dask.distributed: the same outcomes as this process, and what happens when one
+dies."""
 
 from __future__ import annotations
 

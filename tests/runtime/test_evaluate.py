@@ -1,4 +1,5 @@
-"""`zeroskip evaluate`: what is right is counted right, pictures become the inputs that are described."""
+"""`zeroskip evaluate`: what is right is counted right, pictures become the inputs that are
+described."""
 
 from __future__ import annotations
 

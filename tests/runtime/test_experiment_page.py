@@ -1,4 +1,5 @@
-"""The page of a sweep: every point is in every chart, the steps are the front, the table holds it."""
+"""The page of a sweep: every point is in every chart, the steps are the front, the table holds
+it."""
 
 from __future__ import annotations
 

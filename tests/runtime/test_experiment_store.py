@@ -59,8 +59,8 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
 def test_a_store_that_another_makes_meanwhile_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between what is asked of a file that is still empty, another process makes the store there, or
-    would if it were let."""
+    """Between what is asked of a file that is still empty, another process makes the store there,
+    or would if it were let."""
     path, connect = tmp_path / "s.sqlite", sqlite3.connect
     other = threading.Thread(target=lambda: Store(path).close())
 

@@ -1,4 +1,5 @@
-"""A large network's file refers to the model for its float weights; all but they works without it."""
+"""A large network's file refers to the model for its float weights; all but they works without
+it."""
 
 from __future__ import annotations
 

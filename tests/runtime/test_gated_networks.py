@@ -79,7 +79,8 @@ def _norm_silu(g: Graph, x: str) -> str:
 def test_activations_that_are_written_out(
     activation: Callable[[Graph, str], str], kinds: list[str]
 ) -> None:
-    """One table, whatever passes over constants made of the parts; a slope for each channel is none."""
+    """One table, whatever passes over constants made of the parts; a slope for each channel is
+    none."""
     g = Graph(0)
     x = activation(g, g.norm("norm", g.conv("first", "image", 3, 8, 3), 8))
     g.pooled_classifier(g.conv("last", x, 8, 8, 3), 8, 10)

@@ -45,7 +45,8 @@ def test_commands_take_it_end_to_end(compiled: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_classifier_is_as_close_to_float_as_its_weights_are() -> None:
-    """8 dB closer than with int8 activations: what is left is the noise of int8 weights, 41.1 dB."""
+    """8 dB closer than with int8 activations: what is left is the noise of int8 weights, 41.1
+    dB."""
     model, data = MODELS_FOLDER / "fashion_pattern.onnx", dict(np.load(SAMPLES))
     found = {}
     for bits in (8, 16):

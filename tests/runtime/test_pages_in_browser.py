@@ -234,8 +234,8 @@ def test_a_dot_says_what_it_is(opened: Any, name: str, width: int) -> None:
 
 
 def test_what_matters_first_is_seen_on_a_phone(opened: Any) -> None:
-    """Of the comparison's table, without a scroll: scheme, quality and its interval, the first target's
-    cycles and how many times as fast."""
+    """Of the comparison's table, without a scroll: scheme, quality and its interval, the first
+    target's cycles and how many times as fast."""
     page = opened("compare")
     edge = right(page.locator(".scroller", has=page.locator(".schemes")))
     row = page.locator(".schemes tbody tr").nth(1).locator("th, td")

@@ -1,4 +1,5 @@
-"""TVM's own warnings, which it writes past Python: not for users of the library or of the command."""
+"""TVM's own warnings, which it writes past Python: not for users of the library or of the
+command."""
 
 import os
 import subprocess

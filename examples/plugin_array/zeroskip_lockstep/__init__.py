@@ -2,8 +2,8 @@
 
 A stage is one tap of a block of 16 channels. All filters of a group take as many cycles for it as
 the one with most weights there, at least one: so q of every 16 is skipped exactly where every
-filter keeps as many weights as the others, and unstructured zeros hardly are. Weights are stored
-as a bitmap. Sums leave beside the multiplying, a row of 16 a cycle: a group of outputs takes no less
+filter keeps as many weights as the others, and unstructured zeros hardly are. Weights are stored as
+a bitmap. Sums leave beside the multiplying, a row of 16 a cycle: a group of outputs takes no less
 than its rows. Everything else (fetching) is hidden but for a fixed pipeline.
 """
 

@@ -58,7 +58,8 @@ def _binary(name: str) -> Rule:
 
 
 def _add(op: Operation) -> Value:
-    """A sum; that of int32 sums and a constant by channel is a bias, on whichever side it stands."""
+    """A sum; that of int32 sums and a constant by channel is a bias, on whichever side it
+    stands."""
     for sums, other in ((0, 1), (1, 0)):
         value = op.args[sums]
         if isinstance(value, Accumulator):
@@ -68,7 +69,8 @@ def _add(op: Operation) -> Value:
 
 
 def _maximum(op: Operation) -> Value:
-    """The larger of two; of int32 sums and constant zeros, which is how a Relu of them is written."""
+    """The larger of two; of int32 sums and constant zeros, which is how a Relu of them is
+    written."""
     for sums, other in ((0, 1), (1, 0)):
         value = op.args[sums]
         if isinstance(value, Accumulator):

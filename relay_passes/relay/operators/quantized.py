@@ -1,10 +1,10 @@
 """The ``qnn`` dialect, as operators on real values between DequantizeLinear and QuantizeLinear.
 
-A convolution or matrix product is an ``Accumulator`` until it is requantized by a scale that must be
-the product of its operands' scales. The text has six digits of each of the three; the one that
-requantizes decides, as in TVM, and the weights get what is left of it. TVM rounds requantized sums half up in
-fixed point of 31 bits, which is what integer layers here do too; ``qnn.add`` rounds each operand
-to the result's scale before it adds, integer layers round their sum once.
+A convolution or matrix product is an ``Accumulator`` until it is requantized by a scale that must
+be the product of its operands' scales. The text has six digits of each of the three; the one that
+requantizes decides, as in TVM, and the weights get what is left of it. TVM rounds requantized sums
+half up in fixed point of 31 bits, which is what integer layers here do too; ``qnn.add`` rounds each
+operand to the result's scale before it adds, integer layers round their sum once.
 """
 
 import numpy as np

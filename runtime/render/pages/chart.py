@@ -31,7 +31,8 @@ class Chart(NamedTuple):
 
 
 def svg_file(chart: Chart) -> str:
-    """The file's text, in the light colours. What a page tells beside the pointer is a ``title``."""
+    """The file's text, in the light colours. What a page tells beside the pointer is a
+    ``title``."""
     width, height = chart.size
     lines = _legend(chart.legend, width)
     down = EDGE + TITLE + LINE * len(lines) + 4

@@ -60,7 +60,8 @@ def scroller(
     content: Element, *, tall: bool = False, what: str = "a table that scrolls"
 ) -> Element:
     """A table, or what else is wide, in a box of its own, which scrolls sideways and says so
-    (``scroll.js``). tall: down too, below the columns' titles. what: it is, for those who hear it."""
+    (``scroll.js``). tall: down too, below the columns' titles. what: it is, for those who hear
+    it."""
     return tag(
         "div",
         tag(

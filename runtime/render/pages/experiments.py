@@ -77,7 +77,8 @@ def _networks(table: Table, metrics: Sequence[Metric] | None) -> Iterator[_Netwo
 
 
 def _thinned(table: Table, metrics: Sequence[Metric]) -> Table:
-    """As many points as are drawn: those of the front, and others at equal distances in the table."""
+    """As many points as are drawn: those of the front, and others at equal distances in the
+    table."""
     if len(table) <= MOST:
         return table
     front = unbeaten(table.rows, metrics)[:MOST]

@@ -141,8 +141,8 @@ def tick_texts(metric: Metric, values: Sequence[float]) -> list[str]:
 
 
 def _steps(front: Sequence[tuple[float, float]], y: Metric) -> list[tuple[float, float]]:
-    """The corners of the border of what was reached: between two points of a front there is none, so
-    nothing is drawn straight from one to the other."""
+    """The corners of the border of what was reached: between two points of a front there is none,
+    so nothing is drawn straight from one to the other."""
     corners: list[tuple[float, float]] = []
     best: float | None = None
     for at, up in front:

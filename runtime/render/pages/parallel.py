@@ -1,4 +1,5 @@
-"""Parallel coordinates: an axis for each thing that was chosen and each figure, a line for each point.
+"""Parallel coordinates: an axis for each thing that was chosen and each figure, a line for each
+point.
 
 A range of an axis is chosen by dragging along it (``parallel.js``); lines outside of one fade.
 """
@@ -140,8 +141,8 @@ def _text(value: Any) -> str:
 
 
 def _cut(text: str, *, begin: bool = False) -> str:
-    """As much of a text as has room between two axes: its end, or what it begins with; the legend and
-    tips have all of it."""
+    """As much of a text as has room between two axes: its end, or what it begins with; the legend
+    and tips have all of it."""
     if len(text) <= LETTERS:
         return text
     return f"{text[: LETTERS - 1]}…" if begin else f"…{text[1 - LETTERS :]}"

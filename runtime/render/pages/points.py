@@ -1,4 +1,5 @@
-"""A point of a sweep or a search on a page: its colour, and what is told of it beside the pointer."""
+"""A point of a sweep or a search on a page: its colour, and what is told of it beside the
+pointer."""
 
 from __future__ import annotations
 

@@ -50,7 +50,8 @@ def timeline_chart(
 
 
 def _means(cycles: int, start: Floats, value: Sequence[float] | Floats) -> Floats:
-    """float64 [WIDTH]: means over each column of a value that holds from each start on, 0 before."""
+    """float64 [WIDTH]: means over each column of a value that holds from each start on, 0
+    before."""
     held = np.asarray(value, np.float64)
     steps = np.concatenate(([0.0], start, [float(max(cycles, 1))]))
     sums = np.concatenate(([0.0], np.cumsum(np.concatenate(([0.0], held)) * np.diff(steps))))

@@ -1,4 +1,5 @@
-"""A sample of random tiles: fast models against those that step clock by clock (``make cycles``)."""
+"""A sample of random tiles: fast models against those that step clock by clock (``make
+cycles``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What Relay's ONNX importer makes of the operators of convolutional networks. Needs TVM up to 0.19."""
+"""What Relay's ONNX importer makes of the operators of convolutional networks. Needs TVM up to
+0.19."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
         onnx==1.17.0 pytest
     TOPHUB_LOCATION=NONE relay-alive/bin/python -m tests.relay_passes.relay_goldens.make
 
-``networks.zip``, ``operators.zip`` and ``ranks.zip`` hold texts, the ``.npz`` beside them the outputs
-that Relay computed for the arrays of ``arrays.drawn``; quantized networks are theirs whole,
+``networks.zip``, ``operators.zip`` and ``ranks.zip`` hold texts, the ``.npz`` beside them the
+outputs that Relay computed for the arrays of ``arrays.drawn``; quantized networks are theirs whole,
 with parameters as ``relay.save_param_dict`` writes them.
 """
 

@@ -1,4 +1,5 @@
-"""Operators along one axis and in volumes, and relay.testing's 3-D network. Needs TVM up to 0.19."""
+"""Operators along one axis and in volumes, and relay.testing's 3-D network. Needs TVM up to
+0.19."""
 
 from __future__ import annotations
 

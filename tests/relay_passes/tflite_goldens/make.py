@@ -4,9 +4,9 @@
     tf-alive/bin/pip install tensorflow-cpu==2.21.0 tosa-converter-for-tflite==2026.2.0
     tf-alive/bin/python tests/relay_passes/tflite_goldens/make.py
 
-``mobile.tflite`` is a network of MobileNetV2's blocks with randomised statistics, quantized to int8;
-``mobile.mlir`` is it as TOSA, with its names; ``mobile.npz`` has images and what TFLite makes of
-them: by its reference kernels, by those it takes without delegates, and by XNNPACK, its default.
+``mobile.tflite`` is a network of MobileNetV2's blocks with randomised statistics, quantized to
+int8; ``mobile.mlir`` is it as TOSA, with its names; ``mobile.npz`` has images and what TFLite makes
+of them: by its reference kernels, by those it takes without delegates, and by XNNPACK, its default.
 """
 
 from __future__ import annotations
