@@ -62,10 +62,10 @@ PROPOSALS = 20  # until a layer fits the value it reads
 
 
 def flat_seeds(first: int) -> Iterator[int]:
-    """Seeds from ``first`` on of networks without a volume, which TOSA's text does not have."""
+    """Seeds from ``first`` on of networks without what TOSA's text does not have: a volume, int16."""
     for seed in count(first):
         tensors = build_graph(random_case(seed)).tensors
-        if all(len(tensor.shape) < 5 for tensor in tensors.values()):
+        if all(len(one.shape) < 5 and one.dtype != "int16" for one in tensors.values()):
             yield seed
 
 

@@ -166,8 +166,8 @@ LOSSES: tuple[Change, ...] = (
     Change(
         "accel_model/timing/lane_array.py",
         "an operand is fetched in conflicts only",
-        "tap_fetches=(groups * taps + (0 if operand_ft is None else out_blocks)) * quads,",
-        "tap_fetches=(groups * taps) * quads,",
+        "fetched or array.pixels)\n        + operand_fetches,",
+        "fetched or array.pixels),",
         "runtime/test_losses.py::test_conflicts_are_the_fetch_units_cycles_beyond_one",
     ),
     Change(
