@@ -62,7 +62,7 @@ PROPOSALS = 20  # until a layer fits the value it reads
 
 
 def flat_seeds(first: int) -> Iterator[int]:
-    """Seeds from ``first`` on of networks without what TOSA's text does not have: a volume, int16."""
+    """Seeds from ``first`` on of networks without volumes and int16, which TOSA's text lacks."""
     for seed in count(first):
         tensors = build_graph(random_case(seed)).tensors
         if all(len(one.shape) < 5 and one.dtype != "int16" for one in tensors.values()):
