@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
+from numba.core import event
 
 from zeroskip.accel_model.io import jit
 
@@ -130,3 +133,26 @@ def test_every_compiled_source_counts() -> None:
         "functional/convolution.py",
         "timing/timeline.py",
     } <= found
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_collected_again_behind_a_compile(collects: bool) -> None:
+    """And is not, where the caller wants none collected."""
+    seen: list[bool] = []
+
+    class Watch(event.Listener):  # type: ignore[misc]  # numba has no types
+        def on_start(self, _event: object) -> None:
+            seen.append(gc.isenabled())
+
+        on_end = on_start
+
+    if not collects:
+        gc.disable()
+    try:
+        with event.install_listener("numba:run_pass", Watch()):
+            numba.njit(lambda number: number + 1)(1)
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable()
+    assert seen
+    assert not any(seen)
