@@ -12,6 +12,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
+PAIR = 1 << 32  # heights and widths are one number each: together two are sorted fastest
 SAMPLES = 12  # groups of outputs that are timed, at most; and a third of them, and one
 
 
@@ -76,17 +77,18 @@ class ExactPrice:
     parts: tuple[tuple[Callable[[int, int], float], float], ...]
 
     def cycles_of(self, high: Int64, wide: Int64) -> Floats:
-        sizes, inverse = np.unique(
-            np.stack(np.broadcast_arrays(high, wide)).reshape(2, -1), axis=1, return_inverse=True
-        )
+        pairs = np.asarray(high * PAIR + wide)
+        sizes, inverse = np.unique(pairs, return_inverse=True)
         found = np.array(
-            [
-                sum(times * part(int(h), int(w)) for part, times in self.parts) if h * w else 0.0
-                for h, w in sizes.T  # a remainder of a cut may be nothing
-            ],
-            np.float64,
+            [self._of_patch(*divmod(size, PAIR)) for size in sizes.tolist()], np.float64
         )
-        return found[inverse.reshape(-1)].reshape(np.broadcast_shapes(high.shape, wide.shape))
+        return found[inverse.reshape(pairs.shape)]
+
+    def _of_patch(self, high: int, wide: int) -> float:
+        """A remainder of a cut may be nothing."""
+        if not high * wide:
+            return 0.0
+        return sum(times * part(high, wide) for part, times in self.parts)
 
     def plus(self, other: PatchPrice, times: float) -> ExactPrice:
         assert isinstance(other, ExactPrice)
