@@ -221,8 +221,9 @@ def manual() -> str:
         "A multiply takes a factor for each element, for each channel (squeeze and excite), for each "
         "pixel or one, and an addition or a difference likewise; so does the larger or smaller of two "
         "tensors (Max, Min), which is exact in two additions: what the one has more than the other, "
-        "clipped at 0, and the other. Quotients of two tensors (Div) stay on the CPU: no part of the "
-        "array divides, and the reciprocal of an int8 has its steps where quotients are small.",
+        "clipped at 0, and the other (of int16 they stay on the CPU: what they differ by needs 17 "
+        "bits). Quotients of two tensors (Div) stay on the CPU: no part of the array divides, and "
+        "the reciprocal of an int8 has its steps where quotients are small.",
         "",
         "A lookup is any function of one tensor, element by element: all that elementwise operators "
         "with constants of one number make of it (Sigmoid, SiLU, HardSwish, HardSigmoid, Tanh, Elu, "

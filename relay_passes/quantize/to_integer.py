@@ -183,9 +183,11 @@ class _Work:
         bounds = self.bounds(self.y_scale)
         return MultiplyLayer(a=a, b=b, y=self.y, mult=mult, shift=shift, **bounds)
 
-    def extremum(self) -> list[LayerCall]:
+    def extremum(self) -> list[LayerCall] | str:
         """The larger (smaller) of two integers of one scale, exactly: what the one has more than
         the other, at least 0, is added to the other (taken from the one)."""
+        if self.y.dtype == "int16":
+            return "two 16-bit activations may differ by more than a third one holds"
         steps, (a, b) = self.inputs_in_scale_of_y()
         x, other = (_as(self.y, each.shape) for each in self.xs)
         more = QTensor(self.shape, "uint8", 0)

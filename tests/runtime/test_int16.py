@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models.zoo import MODELS
+from tests.relay_passes.onnx_oracle import parse
 from tests.runtime.command import refused, zeroskip
 from tests.runtime.nets import small_net
 from tests.runtime.test_qdq import CONSTANTS, HEAD, TAIL, WEIGHT, network
@@ -81,6 +82,24 @@ def test_functions_that_take_tables_stay_on_the_cpu_by_name() -> None:
     kinds = {layer.kind for each in made.programs.values() for layer in each.layers}
     assert "conv" in kinds
     assert not any("lookup" in kind for kind in kinds)
+
+
+@pytest.mark.parametrize("extremum", ["Max", "Min"])
+def test_the_larger_of_two_tensors_stays_on_the_cpu_whole(extremum: str) -> None:
+    """What they differ by has 17 bits: of 8-bit ones it is uint8, which had cut it off here."""
+    rng = np.random.default_rng(2)
+    model = parse(
+        f"g (float[1,3,9,9] x) => (float[1,8,9,9] y) {{"
+        f" a = Conv<pads=[1,1,1,1]>(x, v)  b = Conv<pads=[1,1,1,1]>(x, w)  y = {extremum}(a, b) }}",
+        v=rng.standard_normal((8, 3, 3, 3)).astype(np.float32),
+        w=rng.standard_normal((8, 3, 3, 3)).astype(np.float32),
+    )
+    images = {"x": rng.standard_normal((4, 3, 9, 9)).astype(np.float32)}
+    made = compiler.compile(model, TARGET, calibrate=images, activation_bits=16)
+    assert [*made.cpu] == [f"{extremum}_y"]
+    done = validate(made, {"x": images["x"][:1]})
+    assert done.exact
+    assert done.snr_db["y"] > 35
 
 
 @pytest.mark.parametrize(
