@@ -48,6 +48,7 @@ Search: TypeAlias = ConvSearch | ChannelSearch
 
 STRIPE_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
 TRIED = 3  # numbers of stripes, from the least that fits on
+TOGETHER = "its frames fit one by one, but not as one group"
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
 
 
@@ -180,12 +181,24 @@ class FusionSearch:
         return score
 
     def misfits(self) -> dict[str, str]:
-        """Node -> why it cannot be scheduled, of the operations that do not fit by themselves."""
-        return {
-            op.node: search.misfit()
-            for index, (op, search) in enumerate(zip(self.ops, self.searches, strict=True))
-            if self.group(index, index + 1, 1) is None
+        """Node -> why it cannot be scheduled, of the operations that do not fit, by themselves or
+        with those that they stay together with."""
+        count, found = len(self.ops), dict[str, str]()
+        for last in range(1, count + 1):
+            if last == count or self.starts[last] == last:
+                found |= self._misfits_of(self.starts[last - 1], last)
+        return found
+
+    def _misfits_of(self, first: int, last: int) -> dict[str, str]:
+        """Of operations first..last-1, which stay together."""
+        alone = {
+            self.ops[at].node: self.searches[at].misfit()
+            for at in range(first, last)
+            if self.group(at, at + 1, 1) is None
         }
+        if alone or last - first == 1 or self.group(first, last, 1) is not None:
+            return alone
+        return {op.node: TOGETHER for op in self.ops[first:last]}
 
     def group(self, first: int, last: int, stripes: int) -> PricedGroup | None:
         """The group of operations first..last-1 in so many stripes; None if it does not fit."""
@@ -207,11 +220,8 @@ class FusionSearch:
         own = self.starts[last - 1]
         alone = self.group(own, last, 1)
         if alone is None:
-            wrong = next(at for at in range(own, last) if self.group(at, at + 1, 1) is None)
-            raise CompileError(
-                f"'{self.ops[wrong].node}': {self.searches[wrong].misfit()}; choose a target "
-                "with more SRAM"
-            )
+            node, why = next(iter(self._misfits_of(own, last).items()))
+            raise CompileError(f"'{node}': {why}; choose a target with more SRAM")
         yield own, alone
         nearest = self.liveness.earliest_start(last - 1)
         if nearest is None:
