@@ -225,6 +225,7 @@ class Timing:
     events: how often each event of the kind's ``events`` happens.
     products: multiplies of two values that are not zero; None unless the kind skips inputs.
     traffic: through the ports of the kind's own memories and paths, by flow.
+    multiplies: by a weight that is not zero, padding included; None: one for every output.
     """
 
     cycles: int
@@ -232,6 +233,7 @@ class Timing:
     events: Mapping[str, int]
     products: int | None = None
     traffic: Mapping[str, int] = field(default_factory=dict)
+    multiplies: int | None = None
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,13 @@ from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
+    OutputGroups,
     group_pixels,
     input_conflicts,
     operand_conflicts,
     tile_fetch,
 )
+from zeroskip.accel_model.timing.padding import written_cycles
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Int32 = npt.NDArray[np.int32]
@@ -114,7 +116,8 @@ def waits(timing: ConvTiming, multipliers: int) -> dict[str, int]:
     lost to bank conflicts: every cycle beyond one for each fetch.
     """
     waited = timing.fetch_wait * multipliers
-    conflicts = waited * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles
+    lost = timing.fetch_cycles - timing.tap_fetches
+    conflicts = waited * lost // max(1, timing.fetch_cycles)
     return {
         "imbalance": timing.imbalance * multipliers,
         "fetch": waited - conflicts,
@@ -125,23 +128,32 @@ def waits(timing: ConvTiming, multipliers: int) -> dict[str, int]:
 
 
 @lru_cache(maxsize=4096)
-def tiles(
+def output_groups(
     window: WindowShape,
     banks: int,
     pixels: int,
     gang: int,
     operand_row: int | None,
     together: int = 1,
-) -> tuple[Int32, Int32, Int32 | None]:
-    """int32 [T] each: cycles to fetch a tap of a block, ``together`` quads at once, outputs, and
-    cycles to fetch a block of the operand, quad by quad, of each group of ``pixels << gang``
-    outputs."""
-    operand, members = None, 1 << gang
+    *,
+    written: int,
+    strips: bool = False,
+) -> OutputGroups:
+    """Of ``pixels << gang`` outputs: ``together`` quads are fetched at once, of the operand one,
+    and ``written`` rows written back. strips: they are counted strip by strip where that
+    pays (``shape.counted_outputs``)."""
+    granule, members = pixels << gang, 1 << gang
+    counted = granule if strips else None
+    fetch = input_conflicts(window, banks, pixels * together, counted)
+    outputs = group_pixels(window.outputs, granule)
+    operand = None
     if operand_row is not None:
-        operand = tile_fetch(operand_conflicts(window, operand_row, banks, pixels), members)
-    return (
-        tile_fetch(input_conflicts(window, banks, pixels * together), members // together),
-        group_pixels(window.outputs, pixels << gang),
+        each = operand_conflicts(window, operand_row, banks, pixels, counted)
+        operand = tile_fetch(each, members)
+    return OutputGroups(
+        tile_fetch(fetch, members // together),
+        outputs,
+        written_cycles(window, granule, written) if strips else -(-outputs // written),
         operand,
     )
 

@@ -37,8 +37,8 @@ from zeroskip.accel_model.arrays.broadcast import (
     WindowEnergy,
     act_rows,
     ends,
+    output_groups,
     sums_moved,
-    tiles,
     waits,
 )
 from zeroskip.accel_model.arrays.pricing import LinearPrice
@@ -252,8 +252,13 @@ class CambriconX(Kind[CambriconGeometry]):
 
     def _timing(self, spec: AccelSpec, case: Case, picks: Int32) -> ConvTiming:
         array, filters, together = self.geometry(spec), case.filters, 1 << case.mode
-        fetch, pixels, operand = tiles(
-            case.window, spec.sram.act_banks, together, 0, case.operand_row
+        groups = output_groups(
+            case.window,
+            spec.sram.act_banks,
+            together,
+            0,
+            case.operand_row if case.last else None,
+            written=self.datapath(spec).rows,
         )
         rows = blocks(filters.shape.channels) * filters.shape.taps
         firsts = np.arange(0, rows, array.window_rows)
@@ -265,14 +270,11 @@ class CambriconX(Kind[CambriconGeometry]):
             ReductionSteps(
                 (-(-held // array.row_reads)).astype(np.int32), np.ones(len(held), np.int32)
             ),
-            fetch,
-            pixels,
+            groups,
             0,
             blocks(len(filters)),
             case.last,
-            operand if case.last else None,
             lock_step=False,
-            written=self.datapath(spec).rows,
         )
 
     def price(self, spec: AccelSpec, case: Case) -> LinearPrice:

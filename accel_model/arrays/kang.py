@@ -38,8 +38,8 @@ from zeroskip.accel_model.arrays.broadcast import (
     WindowEnergy,
     act_rows,
     ends,
+    output_groups,
     sums_moved,
-    tiles,
     useful_gangs,
     waits,
     window_price,
@@ -246,8 +246,13 @@ class Kang(Kind[KangGeometry]):
 
     def _timing(self, spec: AccelSpec, case: Case, work: Int32) -> ConvTiming:
         array, filters = self.geometry(spec), case.filters
-        fetch, pixels, operand = tiles(
-            case.window, spec.sram.act_banks, array.pixels, case.mode, case.operand_row
+        groups = output_groups(
+            case.window,
+            spec.sram.act_banks,
+            array.pixels,
+            case.mode,
+            case.operand_row if case.last else None,
+            written=self.datapath(spec).rows,
         )
         try:
             return conv_cycles(
@@ -255,14 +260,11 @@ class Kang(Kind[KangGeometry]):
                 work,
                 filters.order,
                 reduction_steps_of(1, filters.shape.channels, filters.shape.taps),
-                fetch,
-                pixels,
+                groups,
                 case.mode,
                 blocks(len(filters)),
                 case.last,
-                operand if case.last else None,
                 lock_step=True,
-                written=self.datapath(spec).rows,
             )
         except WindowError as problem:
             raise ArrayError(str(problem)) from None

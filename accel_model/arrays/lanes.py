@@ -8,32 +8,42 @@ patterns (``pattern``). docs/ARRAYS.md has the rules; ``timing/lane_array.py`` c
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
-from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 
 from zeroskip.accel_model.arrays.base import (
-    EVENTS,
     ArrayError,
     Case,
+    FilterSet,
     Int32,
     Int64,
     Kind,
     StreamPlacement,
     Timing,
 )
-from zeroskip.accel_model.arrays.broadcast import tiles, useful_gangs
+from zeroskip.accel_model.arrays.broadcast import useful_gangs, waits
+from zeroskip.accel_model.arrays.lane_geometry import (
+    LANE_EVENTS,
+    LANE_SPLITS,
+    LaneEnergy,
+    LaneGeometry,
+)
 from zeroskip.accel_model.arrays.lane_slots import SLOTS
+from zeroskip.accel_model.arrays.lane_time import (
+    Key,
+    groups_of_outputs,
+    lane_time,
+    lock_step_time,
+    taps_worked_on,
+)
 from zeroskip.accel_model.arrays.least_cycles import ConvWork, least_lane_cycles
 from zeroskip.accel_model.arrays.pricing import SAMPLES, LinearPrice
 from zeroskip.accel_model.formats import (
     BITMAP,
     DENSE,
     PATTERN,
-    ReductionSteps,
     WeightFormat,
     reduction_steps_of,
 )
@@ -48,87 +58,22 @@ from zeroskip.accel_model.physics.lane_array import (
     windows_of,
 )
 from zeroskip.accel_model.physics.part import Part, Resource
-from zeroskip.accel_model.physics.traffic import ROW_SPLIT, SPLITS, WINDOW_SPLIT, Price
+from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec, cycles_to_last_row, number
+from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
+    OutputGroups,
     WindowError,
     conv_cycles,
 )
+from zeroskip.accel_model.timing.padding import (
+    PatchShare,
+    WorkedTaps,
+    worked_counts,
+    worked_steps,
+)
 from zeroskip.accel_model.timing.row_unit import RowUnit
-from zeroskip.accel_model.timing.shape import WindowShape
-
-_Key: TypeAlias = tuple[WindowShape, int, bool, int | None]  # window, mode, last, operand's row
-
-
-@dataclass(frozen=True)
-class LaneGeometry:
-    """The multiply-accumulate lanes."""
-
-    kind: str
-    lanes: int = number(
-        "filters in flight in mode 0, each with its own weight bank; or the 16 channels of a block",
-        16,
-        256,
-        power_of_two=True,
-    )
-    pixels: int = number("output pixels of a lane: multipliers per lane", 1, 64, power_of_two=True)
-    max_gang: int = number("log2 of the most lanes that may share a filter", 0, 7)
-    window_entries: int = number(
-        "activation entries (one per weight position) that a lane's private window holds; a dense "
-        "array has one for each lane of a gang, which all gangs share",
-        32,
-        1 << 16,
-    )
-    drain_width: int = number("outputs requantized per cycle", 1, 256, power_of_two=True)
-    pipeline_cycles: int = cycles_to_last_row("the last output drained")
-    row_pixels: int = number(
-        "pixels of an image row, 16 channels of each, that a row register holds: depthwise and pools "
-        "serve all taps of a kernel row from it; 0: no such registers, one tap after another",
-        0,
-        64,
-        default=0,
-    )
-    fetch_quads: int = number(
-        "quads of a gang that the fetch unit brings in a cycle, each to the lanes of other members",
-        1,
-        16,
-        power_of_two=True,
-        default=1,
-    )
-
-    def together(self, gang: int) -> int:
-        """Quads that are fetched at once for a gang, each of other members."""
-        return min(self.fetch_quads, 1 << gang)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates per cycle at full use."""
-        return self.lanes * self.pixels
-
-    @property
-    def dimensions(self) -> str:
-        return f"{self.lanes}x{self.pixels}"
-
-
-@dataclass(frozen=True)
-class LaneEnergy:
-    """Picojoules per event."""
-
-    mac: float = number("a multiply, 8x9 bits in 8-bit storage, and 32-bit add", 0)
-    window_byte: float = number("a byte read from or written to a lane's window", 0)
-    act_row: float = number("a 16-byte ACT row read or written", 0)
-    wgt_word: float = number("a 4-byte WGT word read or written", 0)
-    acc_row: float = number("a 64-byte ACC row read or written", 0)
-    requantise: float = number("a requantized output", 0)
-    lookup: float = number("a row of a table of results read or written", 0)
-    dram_byte: float = number("a byte on the DRAM bus", 0)
-    row_byte: float = number("a byte written to or read from a row register", 0, default=0.0)
-
-
-LANE_EVENTS = {**EVENTS, "window_byte": "window_bytes", "row_byte": "row_bytes"}
-LANE_SPLITS = {**SPLITS, "window_byte": WINDOW_SPLIT, "row_byte": ROW_SPLIT}
 
 
 class LaneKind(Kind[LaneGeometry]):
@@ -198,7 +143,8 @@ class LaneKind(Kind[LaneGeometry]):
         copies = -(-streams // (self.geometry(spec).lanes >> case.mode))
         if not self.lock_step:
             copies = streams
-        written = copies * case.filters.shape.entries * case.window.outputs
+        fetched = int(self._worked(spec, case).outputs.sum())
+        written = copies * case.filters.shape.channels * fetched
         return super().traffic(spec, case, timing) | {
             "window_written": written,
             "window_read": timing.events["window_bytes"] - written,
@@ -234,33 +180,32 @@ class LaneKind(Kind[LaneGeometry]):
     # ------------------------------------------------------------------------------------ time
 
     def conv(self, spec: AccelSpec, case: Case) -> Timing:
-        """Events: every pass fetches the inputs of all stages once for all lanes, and every slot
-        with a filter has them written to its window (a dense array has one window). A weight that
-        is not zero, in a dense array any weight, reads its entry. Streams are read again for every
-        tile."""
+        """Events: every pass fetches the inputs of all stages that it works on once for all lanes,
+        and every slot with a filter has them written to its window (a dense array has one window).
+        A weight that is not zero, in a dense array any weight, reads its entry. Streams are read
+        again for every tile."""
         array, window, filters = self.geometry(spec), case.window, case.filters
-        timing = self._timing(spec, case)
+        timing, worked = self._timing(spec, case), self._worked(spec, case)
         outputs, out_blocks, count = window.outputs, blocks(len(filters)), len(filters)
-        slots = array.lanes >> case.mode
-        groups = -(-count // slots)
-        entries = filters.shape.entries
+        slots, channels = array.lanes >> case.mode, filters.shape.channels
+        groups, fetched = -(-count // slots), int(worked.outputs.sum())
         copies = groups if self.lock_step else count
-        read = groups * entries if self.lock_step else filters.nonzeros
+        read = groups * channels * fetched
+        if not self.lock_step:
+            read = int(filters.nonzeros_at @ worked.outputs)
         ends = case.last * (1 + (case.operand_row is not None))
         sums = len(accumulator_rows(slots, count))
         return Timing(
             timing.cycles,
             self._slots(spec, case, timing),
             {
-                "window_bytes": (copies * entries + read) * outputs,
-                "act_rows": (
-                    blocks(filters.shape.channels) * window.taps * groups + ends * out_blocks
-                )
-                * outputs,
+                "window_bytes": copies * channels * fetched + read,
+                "act_rows": blocks(channels) * groups * fetched + ends * out_blocks * outputs,
                 "wgt_words": filters.words * -(-outputs // (array.pixels << case.mode)),
                 "acc_rows": ((not case.first) + (not case.last)) * sums * outputs,
                 "requantised": ends * count * outputs,
             },
+            multiplies=int(filters.nonzeros_at @ worked.outputs),
         )
 
     def least_cycles(self, spec: AccelSpec, work: ConvWork) -> Fraction:
@@ -286,23 +231,31 @@ class LaneKind(Kind[LaneGeometry]):
         found: ConvTiming = memo[key]
         return found
 
-    def _timed(self, spec: AccelSpec, case: Case, key: _Key) -> ConvTiming:
+    def _timed(self, spec: AccelSpec, case: Case, key: Key) -> ConvTiming:
         array, banks, filters = self.geometry(spec), spec.sram.act_banks, case.filters
         shape, written = filters.shape, self.datapath(spec).rows
         if self.lock_step:
             order = filters.order.tobytes()
-            return _lock_step(array, banks, written, key, shape.channels, order)
-        stages = reduction_steps_of(self.weights.stage_taps, shape.channels, shape.taps)
-        return _lanes(
-            array,
-            banks,
-            written,
-            key,
-            stages,
-            filters.order,
-            filters.stored_counts,
-            lock_step=False,
-        )
+            return lock_step_time(array, banks, written, key, shape.channels, order)
+        worked, step = self._worked(spec, case), self.weights.stage_taps
+        steps = worked_steps(reduction_steps_of(step, shape.channels, shape.taps), step, worked)
+        stored = self._stored_counts(filters, worked)
+        return lane_time(array, banks, written, key, steps, filters.order, stored, worked)
+
+    def _stored_counts(self, filters: FilterSet, worked: WorkedTaps) -> Int32:
+        """int32 [V, F, J]: weights that each filter stores for the taps of each stage that a set
+        works on."""
+        step = self.weights.stage_taps
+        if worked.taps.all():
+            return filters.stored_counts[np.newaxis]
+        if step > 1:
+            return worked_counts(filters.stored, filters.shape.channels, step, worked)
+        there = np.tile(worked.taps, blocks(filters.shape.channels))
+        return filters.stored_counts * there[:, np.newaxis]
+
+    def _worked(self, spec: AccelSpec, case: Case) -> WorkedTaps:
+        """The taps that each group of outputs works on."""
+        return taps_worked_on(self.geometry(spec), case.window, case.mode)
 
     def _slots(self, spec: AccelSpec, case: Case, timing: ConvTiming) -> dict[str, int]:
         """Multiplier-cycles.
@@ -310,39 +263,35 @@ class LaneKind(Kind[LaneGeometry]):
         Of a busy lane's slots, those on outputs that the last group of pixels lacks are
         *fragmentation*: every group takes as long as a full one. Of the rest, those that multiply a
         weight that is not zero by an input within the image are *multiply*, by padding *padding*,
-        the others *zeros*. Of the waits for the fetch unit, *conflicts* are as large a part as of
-        the unit's cycles are lost to bank conflicts: every cycle beyond one for each fetch.
+        the others, stages that are passed over among them, *zeros*.
         """
-        pixels, outputs = spec.array.pixels, case.window.outputs
-        groups = -(-outputs // (pixels << case.mode))
-        busy = timing.lane_busy * pixels
-        useful = timing.lane_busy // (groups << case.mode) * outputs
-        every, real = case.filters.products(case.window)
-        waits = timing.fetch_wait * pixels
-        conflicts = waits * (timing.fetch_cycles - timing.tap_fetches) // timing.fetch_cycles
+        _, real = case.filters.products(case.window)
+        every = int(case.filters.nonzeros_at @ self._worked(spec, case).outputs)
         return {
             "multiply": real,
-            "fragmentation": busy - useful,
-            "zeros": useful - every,
+            "fragmentation": timing.lane_busy * spec.array.pixels - timing.useful,
+            "zeros": timing.useful - every,
             "padding": every - real,
-            "imbalance": timing.imbalance * pixels,
-            "fetch": waits - conflicts,
-            "conflicts": conflicts,
-            "drain": timing.drain_wait * pixels,
-            "unused": timing.unused * pixels,
+            **waits(timing, spec.array.pixels),
         }
 
     def price(self, spec: AccelSpec, case: Case) -> LinearPrice:
-        """Groups of outputs in rows of the full width, as if none lay in padding."""
+        """Groups of outputs in rows of the full width, as if none lay in padding; then less by what
+        is passed over."""
         array, whole, filters = self.geometry(spec), case.window, case.filters
         granule = self.granule(array, case.mode)
         most = min(SAMPLES, -(-whole.outputs // granule))
         rows = min(whole.out_height, -(-most * granule // whole.out_width))
-        window = whole._replace(out_height=rows, top=0, left=0)
-        fetch, _, operand = _tiles(array, spec.sram.act_banks, case.mode, window, case.operand_row)
-        fetch = np.resize(fetch, most)
-        operand = None if operand is None else np.resize(operand, most)
-        pixels = np.full(most, min(granule, whole.outputs), np.int32)
+        window, written = whole._replace(out_height=rows, top=0, left=0), self.datapath(spec).rows
+        few = groups_of_outputs(
+            array, spec.sram.act_banks, written, case.mode, window, case.operand_row
+        )
+        samples = OutputGroups(
+            np.resize(few.fetch, most),
+            np.full(most, min(granule, whole.outputs), np.int32),
+            np.full(most, -(-min(granule, whole.outputs) // written), np.int32),
+            None if few.operand is None else np.resize(few.operand, most),
+        )
         stages = reduction_steps_of(
             self.weights.stage_taps, filters.shape.channels, filters.shape.taps
         )
@@ -354,67 +303,23 @@ class LaneKind(Kind[LaneGeometry]):
                 work,
                 filters.order,
                 stages,
-                fetch[:groups],
-                pixels[:groups],
+                samples.first(groups),
                 case.mode,
                 blocks(len(filters)),
                 case.last,
-                None if operand is None else operand[:groups],
                 lock_step=self.lock_step,
-                written=self.datapath(spec).rows,
             ).cycles
 
         try:
-            return LinearPrice.sampled(granule, whole.outputs, cycles)
+            price = LinearPrice.sampled(granule, whole.outputs, cycles)
         except WindowError as problem:
             raise ArrayError(str(problem)) from None
-
-
-@lru_cache(maxsize=4096)
-def _lock_step(
-    array: LaneGeometry, banks: int, written: int, key: _Key, channels: int, order: bytes
-) -> ConvTiming:
-    """No weight makes a difference."""
-    streams, stages = np.frombuffer(order, np.int32), reduction_steps_of(1, channels, key[0].taps)
-    work = np.broadcast_to(stages.window_entries, (len(streams), len(stages)))
-    return _lanes(array, banks, written, key, stages, streams, work, lock_step=True)
-
-
-def _lanes(
-    array: LaneGeometry,
-    banks: int,
-    written: int,
-    key: _Key,
-    stages: ReductionSteps,
-    order: Int32,
-    stored: Int32,
-    *,
-    lock_step: bool,
-) -> ConvTiming:
-    window, mode, last, operand_row = key
-    tile_ft, pixels, operand = _tiles(array, banks, mode, window, operand_row)
-    return conv_cycles(
-        array,
-        np.maximum(stored, 1),
-        order,
-        stages,
-        tile_ft,
-        pixels,
-        mode,
-        blocks(len(order)),
-        last,
-        operand,
-        lock_step=lock_step,
-        written=written,
-        fetched=array.pixels * array.together(mode),
-    )
-
-
-def _tiles(
-    array: LaneGeometry, banks: int, mode: int, window: WindowShape, operand_row: int | None
-) -> tuple[Int32, Int32, Int32 | None]:
-    """``broadcast.tiles`` of a window on the lanes."""
-    return tiles(window, banks, array.pixels, mode, operand_row, array.together(mode))
+        if not array.skip_padding or min(whole.real) == whole.outputs:
+            return price
+        passed = work.size / int(work.sum(dtype=np.int64))
+        if self.weights.stage_taps > 1:  # to pass over some taps of a stage takes no cycle
+            passed = 0.0
+        return replace(price, share=PatchShare(whole, granule), passed=passed)
 
 
 DENSE_LANES = LaneKind("dense", DENSE, lock_step=True)

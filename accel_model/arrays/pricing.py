@@ -9,6 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.timing.padding import PatchShare
+
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
@@ -16,18 +18,31 @@ PAIR = 1 << 32  # heights and widths are one number each: together two are sorte
 SAMPLES = 12  # groups of outputs that are timed, at most; and a third of them, and one
 
 
+def of_pairs(price: Callable[[int, int], float], high: Int64, wide: Int64) -> Floats:
+    """float64: a function of each height and width, asked once for equal ones; they broadcast."""
+    pairs = np.asarray(high * PAIR + wide)
+    sizes, inverse = np.unique(pairs, return_inverse=True)
+    found = np.array([price(*divmod(size, PAIR)) for size in sizes.tolist()], np.float64)
+    return found[inverse.reshape(pairs.shape)]
+
+
 @dataclass(frozen=True, eq=False)
 class LinearPrice:
-    """Cycles that grow with the groups of outputs: exact for one, then ``base + pace * n``.
+    """Cycles that grow with the groups of outputs: exact for one, then ``base + pace * n``; less
+    where the array passes over padding.
 
     granule: outputs of a group.
     counts: groups that were timed, ascending, the first of them 1.
     cycles: float64 [counts], what they took.
+    share: of the work that is left in patches; None: all.
+    passed: what work that is passed over takes, of its cycles.
     """
 
     granule: int
     counts: tuple[int, ...]
     cycles: Floats
+    share: PatchShare | None = None
+    passed: float = 0.0
 
     @staticmethod
     def sampled(granule: int, outputs: int, cycles: Callable[[int], int]) -> LinearPrice:
@@ -56,7 +71,10 @@ class LinearPrice:
     def cycles_of(self, high: Int64, wide: Int64) -> Floats:
         """float64: cycles of patches of ``high`` x ``wide`` outputs; they broadcast."""
         groups = -(-high * wide // self.granule)
-        return np.where(groups == 1, self.single, self.base + self.pace * groups)
+        cycles = np.where(groups == 1, self.single, self.base + self.pace * groups)
+        if self.share is None:
+            return cycles
+        return cycles * (self.passed + (1 - self.passed) * of_pairs(self.share.of, high, wide))
 
     def plus(self, other: PatchPrice, times: float) -> LinearPrice:
         """This, and ``times`` that of another part of the same work."""
@@ -77,12 +95,7 @@ class ExactPrice:
     parts: tuple[tuple[Callable[[int, int], float], float], ...]
 
     def cycles_of(self, high: Int64, wide: Int64) -> Floats:
-        pairs = np.asarray(high * PAIR + wide)
-        sizes, inverse = np.unique(pairs, return_inverse=True)
-        found = np.array(
-            [self._of_patch(*divmod(size, PAIR)) for size in sizes.tolist()], np.float64
-        )
-        return found[inverse.reshape(pairs.shape)]
+        return of_pairs(self._of_patch, high, wide)
 
     def _of_patch(self, high: int, wide: int) -> float:
         """A remainder of a cut may be nothing."""

@@ -91,11 +91,13 @@ def _cost(state: State, one: isa.Conv) -> Cost:
         if case.inputs is None:
             filters.memo[key] = timing
     every, real = filters.products(window)
+    done = every if timing.multiplies is None else timing.multiplies
     cost = Cost(
         timing.cycles,
-        every,
+        done,
         real,
         products=timing.products,
+        passed_over=every - done,
         slots=timing.slots,
         events=timing.events,
         traffic=kind.traffic(state.spec, case, timing),

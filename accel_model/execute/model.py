@@ -46,6 +46,7 @@ class Cost(NamedTuple):
     cycles: its unit is busy (a DMA: the bus too).
     macs: multiplies by a weight that is not zero, padding included.
     real_macs: of those, by inputs within the tile.
+    passed_over: besides, those by padding that the array does not do.
     products: of those, by inputs that are not zero, where the array skips the others; None: all.
     dram_bytes: on the bus, in whole bursts.
     useful_bytes: of those, asked for.
@@ -61,6 +62,7 @@ class Cost(NamedTuple):
     dram_bytes: int = 0
     useful_bytes: int = 0
     products: int | None = None
+    passed_over: int = 0
     slots: Mapping[str, int] = NO_COUNTS
     events: Mapping[str, int] = NO_COUNTS
     traffic: Mapping[str, int] = NO_COUNTS

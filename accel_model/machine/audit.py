@@ -24,6 +24,7 @@ def audit(spec: AccelSpec, program: Program, run: Run) -> None:
     count, compute, load = run.counters, run.unit == COMPUTE, run.unit == LOAD
     columns = (
         count["macs"],
+        count["passed_over"],
         count["real_macs"],
         count["cycles"] * compute,
         count["wgt_words"] * load,
@@ -45,13 +46,24 @@ def _by_layer(program: Program, column: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _audit_layer(
-    spec: AccelSpec, layer: LayerInfo, macs: int, real: int, cycles: int, words: int, done: int
+    spec: AccelSpec,
+    layer: LayerInfo,
+    macs: int,
+    passed_over: int,
+    real: int,
+    cycles: int,
+    words: int,
+    done: int,
 ) -> None:
-    """Multiplies done are the effectual ones, as many as the layer has by real inputs among them,
-    the array takes no less time than they need, and all weights come over the bus. Inputs and
-    outputs need not: they may stay on chip."""
+    """Multiplies done, and those by padding that are passed over, are the effectual ones, as many
+    as the layer has by real inputs among those done; the array takes no less time than they need,
+    and all weights come over the bus. Inputs and outputs need not: they may stay on chip."""
     where = f"layer '{layer.node}'"
-    _require(macs == layer.effectual, where, f"{macs} multiplies were done, not {layer.effectual}")
+    _require(
+        macs + passed_over == layer.effectual,
+        where,
+        f"{macs} multiplies were done and {passed_over} passed over, not {layer.effectual}",
+    )
     _require(
         real == layer.real_macs,
         where,

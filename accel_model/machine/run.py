@@ -20,7 +20,8 @@ Int64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 LOAD, COMPUTE, STORE = (UNITS.index(unit) for unit in (Unit.LOAD, Unit.COMPUTE, Unit.STORE))
-COUNTED = ("cycles", "macs", "real_macs", "dram_bytes", "useful_bytes")  # for any kind of array
+# for any kind of array
+COUNTED = ("cycles", "macs", "real_macs", "passed_over", "dram_bytes", "useful_bytes")
 PRODUCTS = "products"  # besides, where the array skips inputs
 
 

@@ -31,6 +31,7 @@ from zeroskip.accel_model.technology.logic import CLOCK_AREA, FILLER_AREA
 from zeroskip.accel_model.timing.lane_array import Lanes
 from zeroskip.accel_model.timing.row_unit import RowUnit
 
+IMAGE_BITS = 20  # of a row or column of an image
 ROW_REGISTERS = 4  # two of the input and two of an operand, filled and read in turn
 BESIDE_LANES = (
     "WGT",
@@ -41,12 +42,13 @@ BESIDE_LANES = (
     "second accumulators",
     "weight row buffers",
     "stream decoders",
+    "stream skippers",
     "gang selectors",
 )
 
 
 class GangedLanes(Lanes, Protocol):
-    """The numbers of a lane array on which its parts depend (``arrays.lanes.LaneGeometry``)."""
+    """The numbers of a lane array on which its parts depend (``arrays.lane_geometry``)."""
 
     @property
     def max_gang(self) -> int: ...
@@ -54,6 +56,8 @@ class GangedLanes(Lanes, Protocol):
     def row_pixels(self) -> int: ...
     @property
     def fetch_quads(self) -> int: ...
+    @property
+    def skip_padding(self) -> int: ...
 
 
 def windows_of(array: GangedLanes, *, lock_step: bool) -> int:
@@ -146,12 +150,27 @@ def lane_parts(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> Itera
     if not lock_step:
         decoder = cells.register(BLOCK) + cells.adder(BLOCK)  # find the next of 16 bits
         yield of_logic("stream decoders", array.lanes, decoder)
+    if array.skip_padding:
+        yield from _padding_parts(spec, array, lock_step=lock_step)
     yield from gang_selectors(spec, array.lanes, array.max_gang)
     held = cells.register(8 * fetch.width)
     yield of_logic(fetch.name, fetch.count, held, fetch.width, fetch.ports)
     if (unit := lane_row_unit(spec, array)) is not None:
         yield from _row_parts(spec, unit, declared["row registers"])
     yield from results(spec, lane_datapath(spec, array))
+
+
+def _padding_parts(spec: AccelSpec, array: GangedLanes, *, lock_step: bool) -> Iterator[Part]:
+    """Whether the rows and columns of the image that a tap meets begin or end in padding; and in
+    each lane how many weights of a stage are passed over, added to the address of the next. Lanes
+    in lock step have one address."""
+    cells = logic(node_of(spec))
+    yield of_logic("padding comparators", 1, cells.adder(IMAGE_BITS) * 4)
+    address = cells.adder((spec.sram.wgt_bytes // spec.wgt_banks).bit_length())
+    if lock_step:
+        yield of_logic("stream skippers", 1, address)
+    else:
+        yield of_logic("stream skippers", array.lanes, cells.adder(BLOCK) + address)
 
 
 def _row_parts(spec: AccelSpec, unit: RowUnit, registers: Resource) -> Iterator[Part]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zeroskip.accel_model.reference.streams import PatternMasks
 
 if TYPE_CHECKING:
-    from zeroskip.accel_model.arrays.lanes import LaneGeometry
+    from zeroskip.accel_model.arrays.lane_geometry import LaneGeometry
 
 BLOCK = 16
 ROW = 16  # activations of a row of ACT, bytes of one of PAR
@@ -113,18 +113,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ReductionStep:
-    """A stage of a pass: which block and taps are fetched for it."""
+    """A stage of a pass: its block and taps, and those of them that are fetched for it."""
 
     tile: int
     run: int
     index: int
     block: int
     taps: tuple[int, ...]
+    fetched: tuple[int, ...]
     width: int
 
     @property
     def entries(self) -> int:
-        return len(self.taps) * self.width
+        """Room in the window; a stage that is passed over leaves a note of one entry."""
+        return max(1, len(self.fetched) * self.width)
 
 
 class ConvolutionWalk:
@@ -134,11 +136,36 @@ class ConvolutionWalk:
         self.array, self.conv = array, conv
         self.slots = array.lanes >> conv.mode
         self.groups = -(-len(conv.streams) // self.slots)
-        outputs = conv.output[0] * conv.output[1]
         size = array.pixels << conv.mode
-        self.tiles = [range(at, min(at + size, outputs)) for at in range(0, outputs, size)]
+        self.order = self._counted()
+        self.tiles = [self.order[at : at + size] for at in range(0, len(self.order), size)]
         self.runs = len(self.tiles) * self.groups
         self.stages = list(self._stages())
+
+    def _counted(self) -> list[int]:
+        """The outputs in the order in which they are counted: row by row, or, where padding is
+        passed over and each has a group, so in one strip after another of columns that find the
+        image at the same kernel columns."""
+        (height, width), strips = self.conv.output, list[list[int]]()
+        for column in range(width):
+            if not strips or not self._alike(column - 1, column):
+                strips.append([])
+            strips[-1].append(column)
+        if any(len(strip) * height < self.array.pixels << self.conv.mode for strip in strips):
+            strips = [list(range(width))]
+        return [
+            row * width + column for strip in strips for row in range(height) for column in strip
+        ]
+
+    def _alike(self, one: int, other: int) -> bool:
+        """Whether two columns of outputs find the image at the same columns of the kernel."""
+        if not self.array.skip_padding:
+            return True
+        image = range(len(self.conv.image[0][0]))
+        return all(
+            (self.place(tap, one)[1] in image) == (self.place(tap, other)[1] in image)
+            for tap in range(self.conv.kernel[1])
+        )
 
     def _stages(self) -> Iterator[tuple[int, tuple[int, ...], int]]:
         channels, taps = len(self.conv.image), self.conv.kernel[0] * self.conv.kernel[1]
@@ -172,7 +199,20 @@ class ConvolutionWalk:
         image = self.conv.image[0]
         return 0 <= y < len(image) and 0 <= x < len(image[0])
 
-    def quads(self, tile: int, together: int = 1) -> list[range]:
+    def worked_taps(self, tile: int, taps: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of the taps that a tile works on: without those that are passed over."""
+        if not self.array.skip_padding:
+            return taps
+        return tuple(tap for tap in taps if not self._in_padding(tile, tap))
+
+    def _in_padding(self, tile: int, tap: int) -> bool:
+        """Whether all of the tile's outputs have the tap's kernel row in padding, or its column."""
+        height, width = len(self.conv.image[0]), len(self.conv.image[0][0])
+        rows = {self.place(tap, n)[0] for n in self.tiles[tile]}
+        columns = {self.place(tap, n)[1] for n in self.tiles[tile]}
+        return not (rows & set(range(height)) and columns & set(range(width)))
+
+    def quads(self, tile: int, together: int = 1) -> list[list[int]]:
         """The outputs of each quad of a tile, or of each so many quads that are fetched at once."""
         outputs, size = self.tiles[tile], self.array.pixels * together
         return [outputs[at : at + size] for at in range(0, len(outputs), size)]

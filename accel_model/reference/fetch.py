@@ -58,9 +58,10 @@ class FetchUnit:
         self.now = next(self.todo, None)
         self.waiting: list[int] = []  # bank of each row that the current quad still needs
 
-    def _reads(self) -> Iterator[tuple[ReductionStep | None, int, range, bool, bool]]:
+    def _reads(self) -> Iterator[tuple[ReductionStep | None, int, list[int], bool, bool]]:
         """(stage or None for the operand, tap or block, outputs, stage's first, stage's last): a
-        quad of the operand, as many of an input as may be fetched at once for members of a gang."""
+        quad of the operand, as many of an input as may be fetched at once for members of a gang;
+        of a stage that is passed over, no outputs."""
         plan = self.plan
         for tile in range(len(plan.tiles)):
             quads, ganged = plan.quads(tile), plan.quads(tile, self.together)
@@ -70,10 +71,13 @@ class FetchUnit:
                         yield None, block, quad, False, False
             for group in range(plan.groups):
                 for index, (block, taps, width) in enumerate(plan.stages):
+                    worked = plan.worked_taps(tile, taps)
                     step = ReductionStep(
-                        tile, tile * plan.groups + group, index, block, taps, width
+                        tile, tile * plan.groups + group, index, block, taps, worked, width
                     )
-                    reads = [(tap, several) for tap in taps for several in ganged]
+                    if not worked:
+                        yield step, -1, [], True, True
+                    reads = [(tap, several) for tap in worked for several in ganged]
                     for n, (tap, several) in enumerate(reads):
                         yield step, tap, several, n == 0, n == len(reads) - 1
 
@@ -81,6 +85,10 @@ class FetchUnit:
         if self.now is None:
             return
         step, tap, quad, first, last = self.now
+        if not quad:  # passed over, but there was no room for the note
+            assert step is not None
+            self.window.stalled[step.run, step.index] += 1
+            return
         if not self.waiting:
             if step is not None and first:
                 if not self.window.has_room(step):
@@ -100,6 +108,18 @@ class FetchUnit:
                 self.window.arrived.append(step)
         self.now = next(self.todo, None)
 
+    def settle(self) -> None:
+        """Notes of stages that are passed over take no cycle of their own."""
+        while self.now is not None and not self.now[2]:
+            step = self.now[0]
+            assert step is not None
+            if not self.window.has_room(step):
+                return
+            self.window.begin(step)
+            self.window.arrived.append(step)
+            self.window.settle()
+            self.now = next(self.todo, None)
+
     def _address(self, step: ReductionStep | None, tap: int, output: int) -> int:
         conv = self.plan.conv
         if step is None:
@@ -108,7 +128,7 @@ class FetchUnit:
         y, x = self.plan.place(tap, output)
         return y * conv.row + x
 
-    def _deliver(self, step: ReductionStep, tap: int, quad: range) -> None:
+    def _deliver(self, step: ReductionStep, tap: int, quad: list[int]) -> None:
         image = self.plan.conv.image
         values = self.window.values[step.run, step.index]
         for n in quad:

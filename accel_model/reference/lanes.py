@@ -23,7 +23,7 @@ from zeroskip.accel_model.reference.streams import Weight, WeightReader
 from zeroskip.accel_model.spec import AccelSpec
 
 if TYPE_CHECKING:
-    from zeroskip.accel_model.arrays.lanes import LaneGeometry
+    from zeroskip.accel_model.arrays.lane_geometry import LaneGeometry
 
 
 class Lane:
@@ -54,7 +54,7 @@ class Lane:
             self.run += 1
 
     @property
-    def outputs(self) -> range:
+    def outputs(self) -> list[int]:
         size = self.plan.array.pixels
         tile = self.plan.tiles[self.run // self.plan.groups]
         return tile[self.member * size : (self.member + 1) * size]
@@ -137,7 +137,12 @@ class Lane:
                 self.outcome.events["wgt_words"] += len(stream) // 4
                 self.outcome.events["wgt_read"] += len(stream)
         assert self.reader is not None
-        self.left = self.reader.next_stage()
+        taps = self.plan.stages[self.index][1]
+        worked = self.plan.worked_taps(self.run // self.plan.groups, taps)
+        stored = self.reader.next_stage()
+        self.left = [one for one in stored if taps[one.tap] in worked]
+        passed = sum(one.value != 0 for one in stored if taps[one.tap] not in worked)
+        self.outcome.events["passed_over"] += passed * len(self.outputs)
 
     def _finish(self) -> None:
         self.left = None
@@ -225,7 +230,7 @@ class Drain:
         return cycles
 
     def _column(self, slot: int, output: int) -> int:
-        return (self._channel(slot) + BLOCK * output) % self._columns
+        return (self._channel(slot) + BLOCK * self.plan.order.index(output)) % self._columns
 
     def _channel(self, slot: int) -> int:
         stream = self.plan.stream(self.run, slot)
@@ -234,7 +239,7 @@ class Drain:
 
     def _take(self, slot: int, output: int) -> None:
         tile = self.plan.tiles[self.run // self.plan.groups]
-        member, i = divmod(output - tile[0], self.plan.array.pixels)
+        member, i = divmod(tile.index(output), self.plan.array.pixels)
         lane = self.lanes[(slot << self.plan.conv.mode) + member]
         self.outcome.sums[self._channel(slot), output] = lane.sums[self.run % 2][i]
         if self.plan.conv.last:
@@ -250,12 +255,13 @@ class Drain:
 
 class WriteBack:
     """Writes finished tiles from staging to ACT, block by block: in a cycle the rows, 16 channels
-    each, of one pixel, or of as many neighbours as there are sixteens of columns (and banks)."""
+    each, of one pixel, or of as many neighbours as there are sixteens of columns (and banks); where
+    outputs are counted strip by strip, of two in one column of the image one after the other."""
 
     def __init__(self, plan: ConvolutionWalk, drain: Drain, banks: int, outcome: Outcome) -> None:
         self.plan, self.drain, self.banks, self.outcome = plan, drain, banks, outcome
         self.tile = 0
-        self.left: list[int] = []  # rows of each block
+        self.left: list[int] = []  # rows that are written in each cycle
         self.complete = 0  # tiles written, as the others see it
 
     def step(self) -> None:
@@ -264,18 +270,27 @@ class WriteBack:
         if not self.left:
             if self.drain.complete < (self.tile + 1) * self.plan.groups:
                 return
-            self.left = [len(self.plan.tiles[self.tile])] * self.plan.conv.out_blocks
-        rows = min(self.banks, max(1, self.plan.array.drain_width // BLOCK))
-        moved = min(self.left[0], rows)
-        self.left[0] -= moved
+            self.left = self._cycles() * self.plan.conv.out_blocks
+        moved = self.left.pop(0)
         self.outcome.events["act_rows"] += moved
         self.outcome.events["staging_read"] += BLOCK * moved
         self.outcome.events["act_written"] += ROW * moved
         self.outcome.events["added"] += ROW * moved
-        if not self.left[0]:
-            self.left.pop(0)
         if not self.left:
             self.tile += 1
+
+    def _cycles(self) -> list[int]:
+        """Rows of a block of the tile that are written in each cycle."""
+        rows = min(self.banks, max(1, self.plan.array.drain_width // BLOCK))
+        outputs, cycles = self.plan.tiles[self.tile], list[int]()
+        for at in range(0, len(outputs), rows):
+            waiting = [n % self.plan.conv.output[1] for n in outputs[at : at + rows]]
+            while waiting:
+                now = set(waiting) if self.plan.array.skip_padding else waiting
+                cycles.append(len(now))
+                for column in list(now):
+                    waiting.remove(column)
+        return cycles
 
     def settle(self) -> None:
         self.complete = self.tile
@@ -307,11 +322,13 @@ def step_conv(
     blocks: list[FetchUnit | Lane | Drain | WriteBack] = [fetch, *lanes, drain]
     if write_back:
         blocks.append(write_back)
+    fetch.settle()
     while drain.run < plan.runs or (write_back and write_back.tile < len(plan.tiles)):
         for block in blocks:
             block.step()
         free_stages(window, lanes)
         window.settle()
+        fetch.settle()
         for lane in lanes:
             lane.settle()
         drain.settle()

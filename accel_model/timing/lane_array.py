@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats.reduction_order import ReductionSteps
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.timing import lane_simulation
-from zeroskip.accel_model.timing.shape import WindowShape
+from zeroskip.accel_model.timing.shape import WindowShape, counted_outputs
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class ChannelwiseArray(Protocol):
 
 
 class Lanes(Protocol):
-    """The numbers of a lane array on which time depends (``arrays.lanes.LaneGeometry``)."""
+    """The numbers of a lane array on which time depends (``arrays.lane_geometry``)."""
 
     @property
     def lanes(self) -> int: ...
@@ -65,6 +65,7 @@ class ConvTiming:
     lane_busy (decoding or multiplying), imbalance (waiting for activations that could not be
     fetched because another lane still holds the window), fetch_wait (waiting for the fetch unit
     itself), drain_wait (waiting for accumulators, and for the end), unused (no filter in the slot).
+    useful: of the multiplier-cycles of busy lanes, those on outputs that there are.
     """
 
     cycles: int
@@ -76,6 +77,31 @@ class ConvTiming:
     fetch_wait: int
     drain_wait: int
     unused: int
+    useful: int
+
+
+class OutputGroups(NamedTuple):
+    """The groups of outputs that lanes work on one after another: int32 [T] each.
+
+    fetch: cycles to fetch one tap of one block (``tile_fetch``).
+    outputs: how many they are.
+    writes: cycles to write back a block.
+    operand: cycles to fetch one block of the residual operand; None: there is none.
+    sets: which set of taps each works on; None: all work on all.
+    """
+
+    fetch: Int32
+    outputs: Int32
+    writes: Int32
+    operand: Int32 | None = None
+    sets: Int32 | None = None
+
+    def first(self, count: int) -> OutputGroups:
+        """The first of them."""
+        operand = None if self.operand is None else self.operand[:count]
+        sets = None if self.sets is None else self.sets[:count]
+        few = (self.fetch[:count], self.outputs[:count], self.writes[:count])
+        return OutputGroups(*few, operand, sets)
 
 
 def conv_cycles(
@@ -83,26 +109,22 @@ def conv_cycles(
     work: Int32,
     order: Int32,
     reduction_steps: ReductionSteps,
-    tile_ft: Int32,
-    tile_pixels: Int32,
+    groups: OutputGroups,
     gang: int,
     out_blocks: int,
     last: bool,
-    operand_ft: Int32 | None = None,
     *,
     lock_step: bool,
-    written: int,
     fetched: int | None = None,
 ) -> ConvTiming:
     """Time of one ``conv``.
 
-    lock_step: all lanes move together, at the pace of the one with most work; one window serves
-    them. written: rows that are written back in a cycle. work: int32 [F, J], cycles of each stage,
-    filters in the order of their streams. order: int32 [F], output channel of each stream. stages:
-    of the J stages, fetches and entries. tile_ft: int32 [T], cycles to fetch one tap of one block
-    for each tile (``tile_fetch``), ``fetched`` outputs at once, a quad if None. tile_pixels: int32
-    [T], outputs of each tile. out_blocks: channel blocks of the output. operand_ft: int32 [T], the
-    same as tile_ft for one block of the residual operand; None: none.
+    work: int32 [F, J], cycles of each stage, filters in the order of their streams; order: int32
+    [F], output channel of each stream; reduction_steps: of the J stages, fetches and entries. Where
+    groups of outputs work on V sets of taps, ``work`` is [V, F, J] and ``reduction_steps`` [V, J].
+    out_blocks: channel blocks of the output. last: results are written back. lock_step: all lanes
+    move together, at the pace of the one with most work; one window serves them. fetched: outputs
+    that are fetched at once, a quad if None.
 
     WindowError if one stage does not fit in the window.
     """
@@ -113,50 +135,57 @@ def conv_cycles(
             f"{int(reduction_steps.window_entries.max())} entries of one step of this convolution; "
             "use a target with larger windows"
         )
-    tiles, groups = len(tile_ft), -(-len(work) // slots)
-    ragged = len(work) - slots * (groups - 1)  # slots of the last group that have streams
+    tiles, sets = len(groups.fetch), groups.sets
+    fetches, entries = reduction_steps.tap_fetches, reduction_steps.window_entries
+    if sets is None:
+        sets = np.zeros(tiles, np.int32)
+        work, fetches, entries = work[np.newaxis], fetches[np.newaxis], entries[np.newaxis]
+    filters = work.shape[1]
+    in_turn = -(-filters // slots)
+    ragged = filters - slots * (in_turn - 1)  # slots of the last group that have streams
     if not lock_step:
-        streams, copies = lane_simulation.by_slot(work, groups, slots), np.ones(slots, np.int64)
+        copies = np.ones(slots, np.int64)
+        streams = lane_simulation.by_slot(work, in_turn, slots)
     else:  # slots that every group uses, and the rest: those of a kind do the same
         copies = np.array([ragged, slots - ragged] if ragged < slots else [slots])
-        most = np.maximum.reduceat(work, np.arange(0, len(work), slots), axis=0)
-        streams = np.repeat(most[:, :, np.newaxis], len(copies), axis=2)
+        most = np.maximum.reduceat(work, np.arange(0, filters, slots), axis=1)
+        streams = np.repeat(most[..., np.newaxis], len(copies), axis=3)
         ragged = 1 if ragged < slots else slots
-    used = np.full(groups, len(copies), np.int64)
+    used = np.full(in_turn, len(copies), np.int64)
     used[-1] = min(used[-1], ragged)
-    operand = np.zeros(tiles, np.int32) if operand_ft is None else out_blocks * operand_ft
+    operand = np.zeros(tiles, np.int32) if groups.operand is None else out_blocks * groups.operand
     spent = np.zeros((len(LANE_CYCLES), len(copies)), np.int64)
     end = array.pipeline_cycles + lane_simulation.simulate(
         streams,
         used,
         lane_simulation.drain_costs(order, slots, array.drain_width, last),
-        reduction_steps.tap_fetches,
-        reduction_steps.window_entries,
+        fetches,
+        entries,
         array.window_entries,
-        tile_ft,
-        tile_pixels,
+        sets,
+        groups.fetch,
+        groups.outputs,
+        groups.writes,
         operand,
         out_blocks if last else 0,
-        written,
         array.pipeline_cycles,
         spent,
     )
-    taps = int(reduction_steps.tap_fetches.sum())
-    operand_fetches = 0 if operand_ft is None else out_blocks * _fetches(tile_pixels, array.pixels)
+    taps = in_turn * fetches.sum(axis=1, dtype=np.int64)[sets]  # [T]
+    tap_fetches = int(taps @ -(-groups.outputs // (fetched or array.pixels)))
+    if groups.operand is not None:
+        tap_fetches += out_blocks * int((-(-groups.outputs // array.pixels)).sum())
     lane_cycles = dict(zip(LANE_CYCLES, ((spent @ copies) << gang).tolist(), strict=True))
+    streams[:, -1, :, ragged:] = 0
+    busy = streams.sum(axis=(1, 2), dtype=np.int64) @ copies  # [V], of one member of each gang
     return ConvTiming(
         cycles=end,
-        passes=tiles * groups,
-        tap_fetches=groups * taps * _fetches(tile_pixels, fetched or array.pixels)
-        + operand_fetches,
-        fetch_cycles=groups * taps * int(tile_ft.sum()) + int(operand.sum()),
+        passes=tiles * in_turn,
+        tap_fetches=tap_fetches,
+        fetch_cycles=int(taps @ groups.fetch) + int(operand.sum()),
+        useful=int(busy[sets] @ groups.outputs),
         **lane_cycles,
     )
-
-
-def _fetches(tile_pixels: Int32, fetched: int) -> int:
-    """Of one tap of one block for all tiles, so many outputs at once."""
-    return int((-(-tile_pixels // fetched)).sum())
 
 
 # ------------------------------------------------------------------------ fetches and quads
@@ -165,8 +194,8 @@ def _fetches(tile_pixels: Int32, fetched: int) -> int:
 @njit_cached
 def _conflicts(
     cf: Int32,
-    outputs: int,
-    width: int,
+    rows: Int32,
+    columns: Int32,
     row: int,
     top: int,
     left: int,
@@ -175,11 +204,12 @@ def _conflicts(
     banks: int,
     pixels: int,
 ) -> None:
+    outputs = len(rows)
     for quad in range(len(cf)):
         hits, most = np.zeros(banks, np.int32), 0
         for n in range(quad * pixels, min(outputs, (quad + 1) * pixels)):
-            y = top + n // width * row_stride
-            x = left + n % width * col_stride
+            y = top + rows[n] * row_stride
+            x = left + columns[n] * col_stride
             bank = (y * row + x) % banks
             hits[bank] += 1
             most = max(most, hits[bank])
@@ -187,8 +217,8 @@ def _conflicts(
 
 
 def quad_conflicts(
-    height: int,
-    width: int,
+    rows: Int32,
+    columns: Int32,
     *,
     row: int,
     top: int = 0,
@@ -200,22 +230,25 @@ def quad_conflicts(
 ) -> Int32:
     """int32 [quads]: cycles to read one tap of one block for each quad of the output.
 
-    height, width: of the output, whose pixels are cut into quads of ``pixels``, row by row.
-    row: ACT rows between image rows of what is read; top, left, strides: where tap (0, 0) of an
-    output lies in it. The bank with most of a quad's addresses decides; a row asked for twice
-    counts twice. For the operand leave top, left and the strides as they are.
+    rows, columns: int32 [outputs], of the outputs, which are cut into quads of ``pixels`` as they
+    come (``shape.counted_outputs``). row: ACT rows between image rows of what is read; top, left,
+    strides: where tap (0, 0) of an output lies in it. The bank with most of a quad's addresses
+    decides; a row asked for twice counts twice. For the operand leave top, left and the strides as
+    they are.
     """
-    cf = np.empty(-(-height * width // pixels), np.int32)
-    _conflicts(cf, height * width, width, row, top, left, row_stride, col_stride, banks, pixels)
+    cf = np.empty(-(-len(rows) // pixels), np.int32)
+    _conflicts(cf, rows, columns, row, top, left, row_stride, col_stride, banks, pixels)
     return cf
 
 
 @lru_cache(maxsize=4096)
-def input_conflicts(window: WindowShape, banks: int, pixels: int) -> Int32:
-    """int32 [quads]: cycles to read one tap of one block of the input for each quad."""
+def input_conflicts(
+    window: WindowShape, banks: int, pixels: int, granule: int | None = None
+) -> Int32:
+    """int32 [quads]: cycles to read one tap of one block of the input for each quad of outputs, as
+    they are counted."""
     return quad_conflicts(
-        window.out_height,
-        window.out_width,
+        *counted_outputs(window, granule),
         row=window.row,
         top=window.top,
         left=window.left,
@@ -227,9 +260,12 @@ def input_conflicts(window: WindowShape, banks: int, pixels: int) -> Int32:
 
 
 @lru_cache(maxsize=4096)
-def operand_conflicts(window: WindowShape, row: int, banks: int, pixels: int) -> Int32:
+def operand_conflicts(
+    window: WindowShape, row: int, banks: int, pixels: int, granule: int | None = None
+) -> Int32:
     """int32 [quads]: cycles to read a block of the operand, ``row`` ACT rows from line to line."""
-    return quad_conflicts(window.out_height, window.out_width, row=row, banks=banks, pixels=pixels)
+    counted = counted_outputs(window, granule)
+    return quad_conflicts(*counted, row=row, banks=banks, pixels=pixels)
 
 
 @lru_cache(maxsize=4096)

@@ -46,11 +46,12 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
 
 @njit_cached
 def by_slot(work: Int32, groups: int, slots: int) -> Int32:
-    """int32 [F, J] -> int32 [groups, J, slots], 0 where there is no stream."""
-    found = np.zeros((groups, work.shape[1], slots), np.int32)
-    for n in range(len(work)):
-        for j in range(work.shape[1]):
-            found[n // slots, j, n % slots] = work[n, j]
+    """int32 [V, F, J] -> int32 [V, groups, J, slots], 0 where there is no stream."""
+    found = np.zeros((work.shape[0], groups, work.shape[2], slots), np.int32)
+    for v in range(work.shape[0]):
+        for n in range(work.shape[1]):
+            for j in range(work.shape[2]):
+                found[v, n // slots, j, n % slots] = work[v, n, j]
     return found
 
 
@@ -73,8 +74,8 @@ def _tile(
     window: int,
     ft: int,
     pixels: int,
+    writes: int,
     out_blocks: int,
-    written: int,
     now: Int64,
     done: Int64,
     ring: Int64,
@@ -126,7 +127,7 @@ def _tile(
             drained += costs[pixels % together - 1]
     if out_blocks > 0:
         now[WRITTEN_BEFORE] = now[WRITTEN]
-        now[WRITTEN] = max(drained, now[WRITTEN]) + -(-pixels // written) * out_blocks
+        now[WRITTEN] = max(drained, now[WRITTEN]) + writes * out_blocks
     now[FETCHED], now[ROOM], now[DRAINED], now[DRAINED_BEFORE] = fetched, room, drained, before
     ring[HEAD], ring[TAIL], ring[HELD] = head, tail, held
 
@@ -154,22 +155,35 @@ def _state(now: Int64, done: Int64, ring: Int64, size: Int64, until: Int64, stat
 
 
 @njit_cached
-def _period(tile_ft: Int32, tile_pixels: Int32, operand: Int32) -> int:
-    """Tiles after which all but the last tile repeat; as many as there are if none do."""
-    tiles = len(tile_ft)
+def _period(
+    tile_ft: Int32, tile_pixels: Int32, tile_writes: Int32, operand: Int32, start: int, end: int
+) -> int:
+    """Tiles after which all from ``start`` on repeat, but the last before ``end``; as many as there
+    are if none do."""
+    tiles = end - start
     for period in range(1, min(LONGEST_PERIOD, tiles // 3) + 1):
         alike = True
-        for t in range(period, tiles - 1):
+        for t in range(start + period, end - 1):
             if (
                 tile_ft[t] != tile_ft[t - period]
                 or operand[t] != operand[t - period]
                 or tile_pixels[t] != tile_pixels[t - period]
+                or tile_writes[t] != tile_writes[t - period]
             ):
                 alike = False
                 break
         if alike:
             return period
     return tiles
+
+
+@njit_cached
+def _alike_until(sets: Int32, start: int) -> int:
+    """The first tile after ``start`` that works on other taps, or as many as there are."""
+    end = start + 1
+    while end < len(sets) and sets[end] == sets[start]:
+        end += 1
+    return end
 
 
 @njit_cached
@@ -180,46 +194,53 @@ def simulate(
     tap_fetches: Int32,
     window_entries: Int32,
     window: int,
+    sets: Int32,
     tile_ft: Int32,
     tile_pixels: Int32,
+    tile_writes: Int32,
     operand: Int32,
     out_blocks: int,
-    written: int,
     pipeline: int,
     lane_cycles: Int64,
 ) -> int:
-    """When all has left the array. spent: int64 [5, slots], zeros; cycles that each slot was busy,
-    waited for the window, for the fetch unit, for the drain, and had no stream
+    """When all has left the array. lane_cycles: int64 [5, slots], zeros; cycles that each slot was
+    busy, waited for the window, for the fetch unit, for the drain, and had no stream
     (``lane_array.LANE_CYCLES``).
 
-    work: int32 [groups, J, slots], of which the first ``used`` of a group have streams.
-    drain_cost: see ``drain_costs``. out_blocks: 0 if nothing is written back. written:
-    rows that are in a cycle.
+    work: int32 [V, groups, J, slots], of which the first ``used`` of a group have streams.
+    drain_cost: see ``drain_costs``. sets: int32 [T], which of the V sets of taps a tile works on.
+    tile_writes: int32 [T], cycles to write back a block. out_blocks: 0 if nothing is.
 
-    What happens depends on the state after a tile and on the tiles to come. So when tiles repeat
-    and a state comes back, what happened since it was last there happens again, and whole rounds of
-    it are added up instead of stepped. The state to come back to is moved on after 1, 2, 4...
-    periods of the tiles (R. Brent, "An improved Monte Carlo factorization algorithm", 1980).
+    What happens depends on the state after a tile and on the tiles to come. So when tiles repeat,
+    among neighbours that work on the same taps, and a state comes back, what happened since it was
+    last there happens again, and whole rounds of it are added up instead of stepped. The state to
+    come back to is moved on after 1, 2, 4... periods of the tiles (R. Brent, "An improved Monte
+    Carlo factorization algorithm", 1980).
     """
-    slots, tiles, t = work.shape[2], len(tile_ft), 0
+    slots, tiles, t = work.shape[3], len(tile_ft), 0
     now, ring, done = np.zeros(6, np.int64), np.zeros(3, np.int64), np.zeros(slots, np.int64)
     size, until = np.zeros(window + 1, np.int64), np.zeros(window + 1, np.int64)
-    period, mark, mark_time, patience = _period(tile_ft, tile_pixels, operand), 0, 0, 1
     state = np.zeros(len(now) + slots + 2 * len(size), np.int64)
     mark_state, mark_spent = np.zeros(len(state), np.int64), np.zeros((5, slots), np.int64)
+    start, alike, period, mark, mark_time, patience = 0, 0, 1, 0, 0, 1
     while t < tiles:
+        if t == alike:
+            start, alike = t, _alike_until(sets, t)
+            period = _period(tile_ft, tile_pixels, tile_writes, operand, start, alike)
+            mark, mark_time, patience = start, 0, 1
         now[FETCHED] += operand[t]
+        of = sets[t]
         _tile(
-            work,
+            work[of],
             used,
             drain_cost,
-            tap_fetches,
-            window_entries,
+            tap_fetches[of],
+            window_entries[of],
             window,
             tile_ft[t],
             tile_pixels[t],
+            tile_writes[t],
             out_blocks,
-            written,
             now,
             done,
             ring,
@@ -228,14 +249,14 @@ def simulate(
             lane_cycles,
         )
         t += 1
-        if t % period != 0 or t >= tiles - 1:
+        if (t - start) % period != 0 or t >= alike - 1:
             continue
         _state(now, done, ring, size, until, state)
-        back = mark > 0
+        back = mark > start
         for i in range(len(state)):
             back &= state[i] == mark_state[i]
         if back:
-            rounds = (tiles - 1 - t) // (t - mark)
+            rounds = (alike - 1 - t) // (t - mark)
             later = rounds * (now[FETCHED] - mark_time)
             for s in range(slots):
                 done[s] += later

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+Int32 = npt.NDArray[np.int32]
 
 
 class WindowShape(NamedTuple):
@@ -63,6 +66,35 @@ class WindowShape(NamedTuple):
                 self.left, self.col_stride, self.cols, self.col_dilation, self.out_width, self.width
             ),
         )
+
+
+@lru_cache(maxsize=4096)
+def counted_outputs(window: WindowShape, granule: int | None = None) -> tuple[Int32, Int32]:
+    """Rows and columns of the outputs, int32 [outputs], in the order in which an array counts them:
+    row by row.
+
+    With a granule, the outputs of a group: strip by strip, and row by row in each, if every strip
+    has a group; neighbouring columns that find the image at the same columns of the kernel are a
+    strip.
+    """
+    if granule is None:
+        return row_by_row(window.out_height, window.out_width)
+    _, right = window.inside()
+    borders = np.flatnonzero((right[:, 1:] != right[:, :-1]).any(axis=0)) + 1
+    edges = [0, *borders.tolist(), window.out_width]
+    if min(end - edge for edge, end in pairwise(edges)) * window.out_height < granule:
+        return row_by_row(window.out_height, window.out_width)
+    pieces = [row_by_row(window.out_height, end - edge) for edge, end in pairwise(edges)]
+    return (
+        np.concatenate([rows for rows, _ in pieces]),
+        np.concatenate([edge + cols for edge, (_, cols) in zip(edges, pieces, strict=False)]),
+    )
+
+
+def row_by_row(height: int, width: int) -> tuple[Int32, Int32]:
+    """Row and column of each of ``height`` x ``width`` outputs, int32, row by row."""
+    rows, columns = np.divmod(np.arange(height * width, dtype=np.int32), np.int32(width))
+    return rows, columns
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.accel_model.timing import lane_array
 from zeroskip.accel_model.timing.row_unit import RowTiming, kernel_cycles, row_timing, strip_of
-from zeroskip.accel_model.timing.shape import WindowShape
+from zeroskip.accel_model.timing.shape import WindowShape, row_by_row
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.schedule import ChannelPlan
 from zeroskip.compiler.ir.window import Window
@@ -214,20 +214,23 @@ class ChannelSearch:
         """Cycles of a quad of a block, on average over so many rows of output."""
         if rows not in self.paces:
             array, cols = self.spec.array, self.op.y.spatial[1]
-            banks = {"banks": self.spec.sram.act_banks, "pixels": array.pixels}
-            written = self.spec.kind.datapath(self.spec).rows
-            reads = self.window.taps * lane_array.quad_conflicts(
-                rows,
-                cols,
+            written, (down, right) = self.spec.kind.datapath(self.spec).rows, row_by_row(rows, cols)
+            conflicts = partial(
+                lane_array.quad_conflicts,
+                down,
+                right,
+                banks=self.spec.sram.act_banks,
+                pixels=array.pixels,
+            )
+            reads = self.window.taps * conflicts(
                 row=self.op.x.spatial[1],
                 row_stride=self.window.stride[0],
                 col_stride=self.window.stride[1],
-                **banks,
             )
             if self.of_channels:
                 reads = reads + 1
             elif self.operand:
-                reads = reads + lane_array.quad_conflicts(rows, cols, row=cols, **banks)
+                reads = reads + conflicts(row=cols)
             self.paces[rows] = float(np.maximum(reads, -(-array.pixels // written)).mean())
         return self.paces[rows]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import Case, StreamPlacement
-from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
+from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice, of_pairs
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
@@ -89,19 +89,31 @@ class Mappings:
     def _patch_cycles(self, high: Ints, wide: Ints) -> Floats:
         if self._linear is None:
             return np.stack([price.cycles_of(high, wide) for price in self.prices])
-        single, base, pace = self._linear
+        single, base, pace, passed = self._linear
         groups = -(-high * wide // self.granule)
-        return np.where(groups == 1, single, base + pace * groups)
+        cycles = np.where(groups == 1, single, base + pace * groups)
+        return cycles * (passed + (1 - passed) * self._shares(high, wide))
+
+    def _shares(self, high: Ints, wide: Ints) -> Floats:
+        """``LinearPrice.share`` of patches, [mappings, cuts]."""
+        shares = [price.share for price in self.prices if isinstance(price, LinearPrice)]
+        whole = np.ones(np.broadcast(high, wide).shape)
+        known = {
+            share: whole if share is None else of_pairs(share.of, high, wide)
+            for share in dict.fromkeys(shares)
+        }
+        return np.stack([known[share] for share in shares])
 
     @cached_property
-    def _linear(self) -> tuple[Floats, Floats, Floats] | None:
-        """``LinearPrice.single``, ``base`` and ``pace`` [mappings, 1], where all prices are
-        such."""
-        if not all(isinstance(price, LinearPrice) for price in self.prices):
+    def _linear(self) -> tuple[Floats, Floats, Floats, Floats] | None:
+        """``LinearPrice.single``, ``base``, ``pace`` and ``passed`` [mappings, 1], where all prices
+        are such."""
+        prices = [price for price in self.prices if isinstance(price, LinearPrice)]
+        if len(prices) < len(self.prices):
             return None
-        columns = [[p.single, p.base, p.pace] for p in self.prices if isinstance(p, LinearPrice)]
-        single, base, pace = np.array(columns, np.float64).reshape(-1, 3).T[..., np.newaxis]
-        return single, base, pace
+        columns = [[each.single, each.base, each.pace, each.passed] for each in prices]
+        single, base, pace, passed = np.array(columns, np.float64).reshape(-1, 4).T[..., np.newaxis]
+        return single, base, pace, passed
 
 
 def enumerate_mappings(

@@ -78,8 +78,10 @@ class BusEnergy:
 def output_pj(spec: AccelSpec, case: Case) -> float:
     """Picojoules of events on the array for each output, from a case that it times exactly.
     ArrayError if it cannot do it."""
-    events = dict(spec.kind.conv(spec, case).events)
-    events["macs"] = case.filters.products(case.window)[0]
+    timing = spec.kind.conv(spec, case)
+    every, _ = case.filters.products(case.window)
+    macs = every if timing.multiplies is None else timing.multiplies
+    events = {**timing.events, "macs": macs}
     own = physics.energy(spec)
     total = sum(
         getattr(own, key) * events.get(counter, 0)

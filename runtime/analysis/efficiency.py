@@ -14,9 +14,18 @@ from zeroskip.accel_model.spec import AccelSpec
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {  # group: its event, names of its parts
     "multipliers": (
         "mac",
-        ("multiplier cells", "weight registers", "second accumulators", "stream decoders"),
+        (
+            "multiplier cells",
+            "weight registers",
+            "second accumulators",
+            "stream decoders",
+            "stream skippers",
+        ),
     ),
-    "windows": ("window_byte", ("windows", "window multiplexers", "fetch registers")),
+    "windows": (
+        "window_byte",
+        ("windows", "window multiplexers", "fetch registers", "padding comparators"),
+    ),
     "row registers": (
         "row_byte",
         ("row registers", "row multiplexers", "kernel row selectors", "row adders"),

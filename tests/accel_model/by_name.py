@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import StreamPlacement
-from zeroskip.accel_model.arrays.lanes import LaneGeometry
+from zeroskip.accel_model.arrays.lane_geometry import LaneGeometry
 from zeroskip.accel_model.formats import (
     FORMATS,
     FormatTable,
@@ -79,10 +79,28 @@ def with_lanes(spec: AccelSpec, **changes: Any) -> AccelSpec:
 
 
 def conv_cycles(
-    array: LaneGeometry, kind: str, *rest: Any, banks: int = 64, **named: Any
+    array: LaneGeometry,
+    kind: str,
+    work: Int32,
+    order: Int32,
+    reduction_steps: ReductionSteps,
+    fetch: Int32,
+    outputs: Int32,
+    operand: Int32 | None,
+    *rest: Any,
+    banks: int = 64,
+    writes: Int32 | None = None,
+    sets: Int32 | None = None,
+    **named: Any,
 ) -> lane_array.ConvTiming:
-    written = min(banks, max(1, array.drain_width // 16))
-    return lane_array.conv_cycles(array, *rest, **named, lock_step=kind == "dense", written=written)
+    """``lane_array.conv_cycles``; as many rows are written in a cycle as columns and banks allow,
+    unless ``writes`` says otherwise."""
+    if writes is None:
+        writes = -(-outputs // min(banks, max(1, array.drain_width // 16)))
+    groups = lane_array.OutputGroups(fetch, outputs, writes, operand, sets)
+    return lane_array.conv_cycles(
+        array, work, order, reduction_steps, groups, *rest, **named, lock_step=kind == "dense"
+    )
 
 
 def slots_at(run: Run, spec: AccelSpec, pc: int) -> dict[str, int]:

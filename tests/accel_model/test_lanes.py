@@ -16,13 +16,21 @@ import pytest
 
 from tests.accel_model.by_name import LANE_KINDS, conv_cycles, lanes, pack, unpack
 from tests.accel_model.by_name import stages as format_stages
-from zeroskip.accel_model.arrays.lanes import LaneGeometry
-from zeroskip.accel_model.formats import make_table, to_reduction_order
+from zeroskip.accel_model.arrays.lane_geometry import LaneGeometry
+from zeroskip.accel_model.formats import FORMATS, Shape, make_table, to_reduction_order
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
 from zeroskip.accel_model.reference.lanes import step_conv
 from zeroskip.accel_model.reference.streams import PatternMasks
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.timing import lane_array, lane_simulation
+from zeroskip.accel_model.timing.padding import (
+    every_tap,
+    worked_counts,
+    worked_steps,
+    worked_taps,
+    written_cycles,
+)
+from zeroskip.accel_model.timing.shape import WindowShape, counted_outputs, row_by_row
 
 TILES = int(os.environ.get("ZEROSKIP_TILES", "100"))
 SEED = int(os.environ.get("ZEROSKIP_SEED", "20260101"))
@@ -53,6 +61,12 @@ class LaneCase:
     @property
     def kernel(self) -> tuple[int, int]:
         return self.weight.shape[2], self.weight.shape[3]
+
+    @property
+    def window(self) -> WindowShape:
+        _, height, width = self.image.shape
+        around = (*self.kernel, *self.stride, *self.dilation, *self.output)
+        return WindowShape(self.row, height, width, self.top, self.left, *around)
 
 
 def some(rng: Rng, *choices: Any) -> Any:
@@ -92,7 +106,7 @@ def random_case(rng: Rng, kind: str) -> LaneCase:
     filters = int(rng.integers(1, 2 + 2 * (array.lanes >> gang)))
     output = (int(rng.integers(1, 5)), int(rng.integers(1, 6)))
     image = rng.integers(-128, 128, (channels, int(rng.integers(1, 7)), int(rng.integers(1, 7))))
-    return LaneCase(
+    case = LaneCase(
         array=array,
         banks=int(some(rng, 1, 2, 4, 8)),
         weight=random_weight(rng, (filters, channels, *kernel)),
@@ -109,6 +123,7 @@ def random_case(rng: Rng, kind: str) -> LaneCase:
         out_blocks=int(some(rng, 1, 2, 20)),
         operand_row=output[1] + int(rng.integers(0, 3)) if rng.random() < 0.4 else None,
     )
+    return replace(case, array=replace(array, skip_padding=int(rng.integers(0, 2))))
 
 
 def step(case: LaneCase, kind: str, first: bool = True) -> Outcome:
@@ -149,12 +164,17 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
     (raw, _), table = packed(case, kind)
     filters, channels = case.weight.shape[:2]
     taps = case.kernel[0] * case.kernel[1]
-    _, work, order, _ = unpack(kind, raw, filters, channels, taps, table)
-    height, width = case.output
+    matrix, _, order, _ = unpack(kind, raw, filters, channels, taps, table)
+    shape, whole = Shape(channels, taps), format_stages(kind, channels, taps)
+    skip, granule = bool(case.array.skip_padding), case.array.pixels << case.gang
+    worked = (worked_taps if skip else every_tap)(case.window, granule)
+    stored = FORMATS[kind].stored(matrix, shape, table)
+    step_taps = FORMATS[kind].stage_taps
+    work = np.maximum(worked_counts(stored, channels, step_taps, worked), 1)
     members, together = 1 << case.gang, case.array.together(case.gang)
+    outputs = counted_outputs(case.window, granule if skip else None)
     cf = lane_array.quad_conflicts(
-        height,
-        width,
+        *outputs,
         row=case.row,
         top=case.top,
         left=case.left,
@@ -167,24 +187,27 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
     if case.operand_row is not None:
         operand = lane_array.tile_fetch(
             lane_array.quad_conflicts(
-                height, width, row=case.operand_row, banks=case.banks, pixels=case.array.pixels
+                *outputs, row=case.operand_row, banks=case.banks, pixels=case.array.pixels
             ),
             members,
         )
+    written = min(case.banks, max(1, case.array.drain_width // 16))
     return conv_cycles(
         case.array,
         kind,
         work,
         order,
-        format_stages(kind, channels, taps),
+        worked_steps(whole, step_taps, worked),
         lane_array.tile_fetch(cf, members // together),
-        lane_array.group_pixels(height * width, case.array.pixels << case.gang),
+        lane_array.group_pixels(case.window.outputs, granule),
+        operand,
         case.gang,
         case.out_blocks,
         case.last,
-        operand,
         banks=case.banks,
+        writes=written_cycles(case.window, granule, written) if skip else None,
         fetched=case.array.pixels * together,
+        sets=worked.sets,
     )
 
 
@@ -241,7 +264,7 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
     if kind == "dense":
         work[:] = stages.window_entries
     cf = lane_array.quad_conflicts(
-        57, width, row=width + 2, top=-1, left=-1, banks=8, pixels=array.pixels
+        *row_by_row(57, width), row=width + 2, top=-1, left=-1, banks=8, pixels=array.pixels
     )
     return {
         "array": array,
@@ -252,8 +275,9 @@ def large_case(kind: str, seed: int, width: int = 55) -> dict[str, Any]:
         "out_blocks": 7,
         "order": rng.permutation(100).astype(np.int32),
         "last": True,
-        "tile_ft": lane_array.tile_fetch(cf, 2),
-        "tile_pixels": lane_array.group_pixels(57 * width, array.pixels << 1),
+        "operand": None,
+        "fetch": lane_array.tile_fetch(cf, 2),
+        "outputs": lane_array.group_pixels(57 * width, array.pixels << 1),
     }
 
 
@@ -271,7 +295,7 @@ def test_rounds_that_repeat_are_added_up_exactly(
         drain_width=int(some(rng, 4, 16)),
     )
     if seed % 2:
-        case["operand_ft"] = case["tile_ft"]
+        case["operand"] = case["fetch"]
     found = conv_cycles(**case)
     stepped: list[int] = []
 
@@ -283,11 +307,11 @@ def test_rounds_that_repeat_are_added_up_exactly(
     monkeypatch.setattr(lane_simulation, "_tile", tile)
     monkeypatch.setattr(lane_simulation, "simulate", lane_simulation.simulate.py_func)  # type: ignore[attr-defined]  # numba's
     assert conv_cycles(**case) == found
-    assert len(stepped) < len(case["tile_ft"]) / 2
+    assert len(stepped) < len(case["fetch"]) / 2
     stepped.clear()
     monkeypatch.setattr(lane_simulation, "_period", lambda tile_ft, *_: len(tile_ft))
     assert conv_cycles(**case) == found
-    assert len(stepped) == len(case["tile_ft"])
+    assert len(stepped) == len(case["fetch"])
 
 
 @pytest.mark.parametrize("what", ["now", "done", "size", "until"])
@@ -331,7 +355,17 @@ def test_dense_time_is_work_when_nothing_else_binds() -> None:
     work = np.tile(stages.window_entries, (64, 1)).astype(np.int32)
     ones = np.ones(10, np.int32)
     timing = conv_cycles(
-        array, "dense", work, np.arange(64, dtype=np.int32), stages, ones, 4 * ones, 0, 4, True
+        array,
+        "dense",
+        work,
+        np.arange(64, dtype=np.int32),
+        stages,
+        ones,
+        4 * ones,
+        None,
+        0,
+        4,
+        True,
     )
     assert timing.cycles == 1 + 10 * 576 + 4 * 2 + 2 * 4 + 5  # fetch, work, drain, write-back
 
@@ -341,7 +375,9 @@ def test_stage_larger_than_the_window_is_refused() -> None:
     stages = format_stages("pattern", 16, 9)
     one = np.ones(1, np.int32)
     with pytest.raises(lane_array.WindowError, match=r"window_entries = 32 .* 144 entries"):
-        conv_cycles(array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, 0, 1, True)
+        conv_cycles(
+            array, "pattern", np.ones((1, 1), np.int32), one, stages, one, one, None, 0, 1, True
+        )
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -353,8 +389,7 @@ def test_quad_conflicts_count_the_busiest_bank(seed: int) -> None:
     row, top, left = (int(v) for v in (rng.integers(1, 20), *rng.integers(-9, 9, 2)))
     strides = [int(v) for v in rng.integers(1, 4, 2)]
     found = lane_array.quad_conflicts(
-        height,
-        width,
+        *row_by_row(height, width),
         row=row,
         top=top,
         left=left,

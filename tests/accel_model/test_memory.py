@@ -241,7 +241,9 @@ def test_inputs_are_checked() -> None:
 def test_multiplies_are_audited() -> None:
     hand = network()
     hand.layers[0] = replace(hand.layers[0], effectual=5)
-    assert stopped(hand) == ("audit of layer 'features.3': 0 multiplies were done, not 5")
+    assert stopped(hand) == (
+        "audit of layer 'features.3': 0 multiplies were done and 0 passed over, not 5"
+    )
     hand = network()
     hand.layers[0] = replace(hand.layers[0], real_macs=5)
     assert stopped(hand) == (

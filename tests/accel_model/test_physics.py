@@ -13,7 +13,7 @@ import pytest
 
 from tests.accel_model.by_name import lanes
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.arrays.lanes import LaneEnergy, LaneGeometry
+from zeroskip.accel_model.arrays.lane_geometry import LaneEnergy, LaneGeometry
 from zeroskip.accel_model.physics import Part, PartPort
 from zeroskip.accel_model.physics.lane_array import BESIDE_LANES
 from zeroskip.accel_model.physics.page import manual

@@ -132,7 +132,9 @@ def watch(one: Sample, program: Program) -> list[Tile]:
 def test_effectual_multiplies_are_not_believed(one: Sample) -> None:
     info: LayerInfo = one.program.layers[0]
     lying = again(with_layer(one.program, effectual=info.effectual - 1))
-    with pytest.raises(MachineError, match=f"{info.effectual} multiplies were done, not "):
+    with pytest.raises(
+        MachineError, match=f"{info.effectual} multiplies were done and 0 passed over, not "
+    ):
         Machine(one.spec).run(lying, one.inputs[0])
 
 

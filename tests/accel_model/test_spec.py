@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroskip.accel_model.arrays.lanes import LaneEnergy
+from zeroskip.accel_model.arrays.lane_geometry import LaneEnergy
 from zeroskip.accel_model.spec import (
     AccelSpec,
     SpecError,

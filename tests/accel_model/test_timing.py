@@ -19,7 +19,7 @@ from tests.accel_model.by_name import (
 from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.programs import Hand, par_rows, scalar_row
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.arrays.lanes import LANE_EVENTS, LANE_SPLITS, LaneEnergy
+from zeroskip.accel_model.arrays.lane_geometry import LANE_EVENTS, LANE_SPLITS, LaneEnergy
 from zeroskip.accel_model.formats import make_table, to_reduction_order
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.machine.machine import Machine
@@ -29,7 +29,7 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.timing import lane_array
 from zeroskip.accel_model.timing.row_unit import row_timing, strip_of
-from zeroskip.accel_model.timing.shape import WindowShape
+from zeroskip.accel_model.timing.shape import WindowShape, row_by_row
 from zeroskip.accel_model.timing.timeline import timeline
 
 LOAD, COMPUTE, STORE = range(3)
@@ -120,9 +120,9 @@ def test_tokens_queue_up() -> None:
     assert found["start"] == [0, 1, 26, 1, 21]
 
 
-def random_conv(kind: str, seed: int) -> tuple[Hand, dict[str, Any]]:
+def random_conv(kind: str, seed: int, skip_padding: int = 0) -> tuple[Hand, dict[str, Any]]:
     rng = np.random.default_rng(seed)
-    hand = Hand(load_spec(TARGETS[kind]))
+    hand = Hand(with_lanes(load_spec(TARGETS[kind]), skip_padding=skip_padding))
     channels, filters, gang = int(rng.integers(1, 70)), int(rng.integers(1, 90)), seed % 3
     stride, residual = seed % 2 + 1, int(seed % 4 == 1)
     out = (5, 6)
@@ -204,9 +204,9 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
     filters, channels = weight.shape[:2]
     table = make_table(weight) if kind == "pattern" else None
     banks = hand.spec.sram.act_banks
+    outputs = row_by_row(5, 6)
     conflicts = lane_array.quad_conflicts(
-        5,
-        6,
+        *outputs,
         row=made["row"],
         top=-1,
         left=0,
@@ -218,7 +218,7 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
     operand = None
     if made["operand_row"] is not None:
         found = lane_array.quad_conflicts(
-            5, 6, row=made["operand_row"], banks=banks, pixels=array.pixels
+            *outputs, row=made["operand_row"], banks=banks, pixels=array.pixels
         )
         operand = lane_array.tile_fetch(found, 1 << gang)
     return conv_cycles(
@@ -229,10 +229,10 @@ def timing_of(kind: str, hand: Hand, made: dict[str, Any]) -> lane_array.ConvTim
         format_stages(kind, channels, 9),
         lane_array.tile_fetch(conflicts, (1 << gang) // together),
         lane_array.group_pixels(30, array.pixels << gang),
+        operand,
         gang,
         blocks(filters),
         True,
-        operand,
         banks=banks,
         fetched=array.pixels * together,
     )
@@ -302,8 +302,11 @@ def test_simple_instructions_take_what_their_timing_says(name: str, row_pixels: 
     array, banks = hand.spec.array, hand.spec.sram.act_banks
     run = run_of(hand)
     at = {"banks": banks, "pixels": array.pixels}
-    own = lane_array.quad_conflicts(*shape, row=here.row, top=-(side // 2), left=-(side // 2), **at)
-    other = lane_array.quad_conflicts(*shape, row=there.row, **at)
+    down, right = row_by_row(*shape)
+    own = lane_array.quad_conflicts(
+        down, right, row=here.row, top=-(side // 2), left=-(side // 2), **at
+    )
+    other = lane_array.quad_conflicts(down, right, row=there.row, **at)
     added, deep = name in ("depthwise", "add", "multiply"), 3
     cycles = lane_array.simple_cycles(
         array, deep, taps, own, 63, other if added else None, written=2

@@ -16,7 +16,7 @@ from zeroskip.accel_model.machine.trace import trace_events
 def test_slices_are_the_instructions() -> None:
     hand, made = random_conv("bitmap", 2)
     program = hand.program()
-    run = Machine(SPEC).run(program, hand.data)
+    run = Machine(hand.spec).run(program, hand.data)
     events = json.loads(json.dumps(trace_events(run, program)))
     names = {
         event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"

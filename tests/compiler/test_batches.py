@@ -216,7 +216,7 @@ def test_a_batch_goes_through_act_in_as_many_images_as_it_holds() -> None:
     x = b.conv(b.input(16, 24, 24), 32, (3, 3), pad=(1, 1, 1, 1))
     graph = batched(b.graph(b.conv(x, 16, (3, 3), pad=(1, 1, 1, 1))), 4)
     region, stripes = lower(graph), set[int]()
-    for kib in (12, 48, 96):
+    for kib in (12, 64, 96):
         spec = load_spec("dense256")
         spec = replace(spec, sram=replace(spec.sram, act_bytes=kib << 10))
         plans = FusionSearch(region, spec).best()

@@ -18,7 +18,7 @@ from tests.campaigns.fuzz_layers import build_graph, input_data
 from tests.campaigns.fuzz_random import random_case
 from tests.compiler.fields import Int8
 from tests.compiler.networks import GraphBuilder
-from zeroskip.accel_model.arrays.lanes import LaneGeometry
+from zeroskip.accel_model.arrays.lane_geometry import LaneGeometry
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.spec import AccelSpec, load_spec

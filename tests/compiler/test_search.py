@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.compiler.networks import GraphBuilder
-from zeroskip.accel_model.arrays.lanes import BITMAP_LANES, LaneGeometry
+from zeroskip.accel_model.arrays.lane_geometry import LaneGeometry
+from zeroskip.accel_model.arrays.lanes import BITMAP_LANES
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.conv import steps

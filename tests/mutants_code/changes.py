@@ -18,6 +18,7 @@ from tests.mutants_code.of_losses import LOSSES
 from tests.mutants_code.of_mlir import MLIR
 from tests.mutants_code.of_moves import MOVES
 from tests.mutants_code.of_operators import OPERATORS
+from tests.mutants_code.of_padding import PADDING
 from tests.mutants_code.of_pages import PAGES
 from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
@@ -32,6 +33,7 @@ CHANGES: tuple[Change, ...] = (
     *ACCEL_MODEL,
     *ARRAYS,
     *STORAGE,
+    *PADDING,
     *COMPILER,
     *BOUNDS,
     *JUDGES_OF_COMPILER,

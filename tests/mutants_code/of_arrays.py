@@ -160,8 +160,8 @@ ARRAYS: tuple[Change, ...] = (
     Change(
         "accel_model/timing/lane_array.py",
         "lanes in step go at the pace of the one with least work",
-        "most = np.maximum.reduceat(work, np.arange(0, len(work), slots), axis=0)",
-        "most = np.minimum.reduceat(work, np.arange(0, len(work), slots), axis=0)",
+        "most = np.maximum.reduceat(work, np.arange(0, filters, slots), axis=1)",
+        "most = np.minimum.reduceat(work, np.arange(0, filters, slots), axis=1)",
         f"{TILES}[kang]",
         "the only kinds in step give all lanes of a group the same work",
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.runtime.test_tables import cells, made
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.arrays.lanes import LANE_EVENTS, LaneEnergy
+from zeroskip.accel_model.arrays.lane_geometry import LANE_EVENTS, LaneEnergy
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.runtime.analysis.efficiency import (
     FLOORPLAN,

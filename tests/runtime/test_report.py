@@ -74,7 +74,8 @@ def test_layers_add_up_to_the_run(made: Made) -> None:
     run, program, report = made
     assert sum(layer.cycles for layer in report.layers) == run.cycles == report.cycles
     assert sum(layer.dram_bytes for layer in report.layers) == run.totals["dram_bytes"]
-    assert sum(layer.effectual for layer in report.layers) == run.totals["macs"]
+    effectual = sum(layer.effectual for layer in report.layers)
+    assert effectual == run.totals["macs"] + run.totals["passed_over"]
     assert sum(layer.microjoules for layer in report.layers) == pytest.approx(run.picojoules / 1e6)
     assert [layer.node for layer in report.layers] == [each.node for each in program.layers]
 

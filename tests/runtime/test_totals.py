@@ -9,7 +9,7 @@ import pytest
 
 from tests.runtime.causes import CAUSES
 from tests.runtime.test_report import networks, timed
-from zeroskip.accel_model.arrays.lanes import LANE_EVENTS
+from zeroskip.accel_model.arrays.lane_geometry import LANE_EVENTS
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec

@@ -1,0 +1,154 @@
+"""Taps that a group of outputs does not need, since none of its outputs finds the image there.
+
+The rules are those of docs/ARRAYS.md, "Padding": the sequencer knows the rows and columns of a
+group's outputs, so two comparisons tell it which rows, or columns, of the kernel to pass over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroskip.accel_model.formats.reduction_order import ReductionSteps
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.timing.shape import WindowShape, counted_outputs
+
+Bools = npt.NDArray[np.bool_]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class WorkedTaps:
+    """The taps that each group of outputs works on.
+
+    taps: bool [V, taps], the different sets of them.
+    sets: int32 [T], the set of each group.
+    outputs: int64 [taps], outputs of the groups that work on each tap.
+    """
+
+    taps: Bools
+    sets: Int32
+    outputs: Int64
+
+
+def every_tap(window: WindowShape, granule: int) -> WorkedTaps:
+    """All taps of all groups."""
+    groups = -(-window.outputs // granule)
+    outputs = np.full(window.taps, window.outputs, np.int64)
+    return WorkedTaps(np.ones((1, window.taps), bool), np.zeros(groups, np.int32), outputs)
+
+
+@lru_cache(maxsize=4096)
+def worked_taps(window: WindowShape, granule: int) -> WorkedTaps:
+    """Of groups of ``granule`` outputs, as they are counted (``shape.counted_outputs``).
+
+    A tap is passed over if its row of the kernel is in padding for all rows of outputs of the
+    group, or its column for all columns.
+    """
+    first = np.arange(0, window.outputs, granule)
+    size = np.minimum(granule, window.outputs - first)
+    rows, columns = (
+        np.add.reduceat(inside[:, places], first, axis=1, dtype=np.int32).T > 0  # [T, taps]
+        for inside, places in zip(window.inside(), counted_outputs(window, granule), strict=True)
+    )
+    both, sets = np.unique(np.hstack([rows, columns]), axis=0, return_inverse=True)
+    taps = both[:, : window.rows, np.newaxis] & both[:, np.newaxis, window.rows :]
+    taps = taps.reshape(len(both), window.taps)
+    of_group: Int32 = sets.reshape(-1).astype(np.int32)
+    of_sets = np.bincount(of_group, size, len(taps)).astype(np.int64)
+    return WorkedTaps(taps, of_group, of_sets @ taps)
+
+
+def worked_steps(every: ReductionSteps, step: int, worked: WorkedTaps) -> ReductionSteps:
+    """The stages of a reduction for each set of taps, int32 [V, J].
+
+    every: those of all taps, ``step`` of a block at a time. A stage of which no tap is left is not
+    fetched, and its one entry is the note that it is passed over.
+    """
+    taps = worked.taps.shape[1]
+    left = np.add.reduceat(worked.taps, np.arange(0, taps, step), axis=1, dtype=np.int32)
+    fetches = np.tile(left, (1, len(every) // left.shape[1]))
+    widths = every.window_entries // every.tap_fetches
+    return ReductionSteps(fetches, np.maximum(fetches * widths, 1))
+
+
+def worked_counts(stored: Bools, channels: int, step: int, worked: WorkedTaps) -> Int32:
+    """int32 [V, F, J]: weights that each filter stores for the taps that are left of each stage.
+
+    stored: bool [F, E], in canonical order.
+    """
+    taps = worked.taps.shape[1]
+    widths = np.minimum(BLOCK, channels - np.arange(0, channels, BLOCK))
+    tap_of = np.concatenate([np.repeat(np.arange(taps), width) for width in widths])
+    stages = (taps * np.cumsum(widths) - taps * widths)[:, np.newaxis] + np.outer(
+        widths, np.arange(0, taps, step)
+    )
+    kept = worked.taps[:, np.newaxis, tap_of]
+    return np.add.reduceat(stored & kept, stages.reshape(-1), axis=2, dtype=np.int32)
+
+
+@lru_cache(maxsize=4096)
+def written_cycles(window: WindowShape, granule: int, written: int) -> Int32:
+    """int32 [T]: cycles to write a block of each group: ``written`` neighbours at once, as they are
+    counted, but those of one column one by one, since their rows of ACT may share a bank."""
+    _, columns = counted_outputs(window, granule)
+    at = np.arange(window.outputs)
+    chunk = at // granule * -(-granule // written) + at % granule // written
+    pairs, counts = np.unique(np.stack([chunk, columns], axis=1), axis=0, return_counts=True)
+    most = np.zeros(chunk[-1] + 1, np.int64)
+    np.maximum.at(most, pairs[:, 0], counts)
+    groups = np.arange(0, len(most), -(-granule // written))
+    return np.add.reduceat(most, groups).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class PatchShare:
+    """Of a convolution's taps and outputs, the share that is worked on if it is cut into patches.
+
+    window: of all outputs.
+    granule: outputs of a group.
+    """
+
+    window: WindowShape
+    granule: int
+
+    def of(self, high: int, wide: int) -> float:
+        """For patches of ``high`` rows and ``wide`` columns, exact where windows of one border do
+        not reach over the patches there."""
+        return _patch_share(self, high, wide)
+
+
+@lru_cache(maxsize=1 << 14)
+def _patch_share(share: PatchShare, high: int, wide: int) -> float:
+    """From patches at the borders: those in between of a line of patches are alike. 1 for none."""
+    whole, worked = share.window, 0
+    if not high * wide:
+        return 1.0
+    down, right = _lines(whole.out_height, high), _lines(whole.out_width, wide)
+    for y, rows, times in down:
+        for x, cols, often in right:
+            patch = whole._replace(
+                top=whole.top + y * whole.row_stride,
+                left=whole.left + x * whole.col_stride,
+                out_height=rows,
+                out_width=cols,
+            )
+            worked += times * often * int(worked_taps(patch, share.granule).outputs.sum())
+    return worked / (whole.taps * whole.outputs)
+
+
+def _lines(total: int, size: int) -> list[tuple[int, int, int]]:
+    """(first position, positions, how many such pieces) of an axis that is cut into pieces."""
+    whole, rest = divmod(total, size)
+    found = [(0, size, 1)]
+    if whole > 2:
+        found.append((size, size, whole - 2))
+    if whole > 1:
+        found.append(((whole - 1) * size, size, 1))
+    if rest:
+        found.append((whole * size, rest, 1))
+    return found
