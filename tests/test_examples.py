@@ -58,12 +58,16 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
         assert set(made) == {each.name for each in program.outputs}
 
 
+SLOW = {
+    "sweep": pytest.mark.docs,
+    "prune_torch": pytest.mark.torch,
+    "from_pytorch": pytest.mark.torch,
+}
+
+
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(path, marks=pytest.mark.torch if "torch" in path.stem else pytest.mark.docs)
-        for path in OF_KIND[".py"]
-    ],
+    [pytest.param(path, marks=SLOW.get(path.stem, ())) for path in OF_KIND[".py"]],
     ids=lambda path: path.stem,
 )
 def test_python(path: Path, tmp_path: Path) -> None:
@@ -77,6 +81,28 @@ def test_python(path: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_the_sweep_with_fewer_points(tmp_path: Path) -> None:
+    """All lines of the tutorial's script, in the time of a test."""
+    text = (ROOT / "examples" / "sweep.py").read_text(encoding="utf-8")
+    for whole, fewer in (
+        ("Path(__file__).parent.parent", f"Path({str(ROOT)!r})"),
+        ('"2,4,8,16"', '"4,16"'),
+        ('"schemes": ["dense", "unstructured"]', '"schemes": ["dense"]'),
+        ("trials=12", "trials=1"),
+        ("accuracy=91%", "accuracy=1%"),
+        ("time=0.05ms", "time=50ms"),
+    ):
+        assert text.count(whole) == 1
+        text = text.replace(whole, fewer)
+    (tmp_path / "sweep.py").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "sweep.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bitmap, 0% of the weights gone" in done.stdout
+    assert "least energy" in done.stdout
 
 
 @pytest.mark.parametrize("path", OF_KIND[".toml"], ids=lambda path: path.stem)
