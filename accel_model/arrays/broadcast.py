@@ -30,7 +30,7 @@ from zeroskip.accel_model.timing.lane_array import (
     tile_fetch,
 )
 from zeroskip.accel_model.timing.padding import written_cycles
-from zeroskip.accel_model.timing.shape import WindowShape
+from zeroskip.accel_model.timing.shape import Strips, WindowShape
 
 Int32 = npt.NDArray[np.int32]
 
@@ -143,7 +143,7 @@ def output_groups(
     and ``written`` rows written back. strips: they are counted strip by strip where that
     pays (``shape.counted_outputs``)."""
     granule, members = pixels << gang, 1 << gang
-    counted = granule if strips else None
+    counted = Strips(granule, pixels * together, banks) if strips else None
     fetch = input_conflicts(window, banks, pixels * together, counted)
     outputs = group_pixels(window.outputs, granule)
     operand = None
@@ -153,7 +153,7 @@ def output_groups(
     return OutputGroups(
         tile_fetch(fetch, members // together),
         outputs,
-        written_cycles(window, granule, written) if strips else -(-outputs // written),
+        -(-outputs // written) if counted is None else written_cycles(window, counted, written),
         operand,
     )
 

@@ -14,15 +14,21 @@ from zeroskip.accel_model.formats import ReductionSteps, reduction_steps_of
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.timing.lane_array import ConvTiming, OutputGroups, conv_cycles
 from zeroskip.accel_model.timing.padding import WorkedTaps, every_tap, worked_steps, worked_taps
-from zeroskip.accel_model.timing.shape import WindowShape
+from zeroskip.accel_model.timing.shape import Strips, WindowShape
 
 Int32 = npt.NDArray[np.int32]
 Key: TypeAlias = tuple[WindowShape, int, bool, int | None]  # window, mode, last, operand's row
 
 
-def taps_worked_on(array: LaneGeometry, window: WindowShape, mode: int) -> WorkedTaps:
+def strips_of(array: LaneGeometry, banks: int, mode: int) -> Strips:
+    """How outputs are worked on."""
+    return Strips(array.pixels << mode, array.pixels * array.together(mode), banks)
+
+
+def taps_worked_on(array: LaneGeometry, banks: int, window: WindowShape, mode: int) -> WorkedTaps:
+    """The taps that each group of outputs works on."""
     taps_of = worked_taps if array.skip_padding else every_tap
-    return taps_of(window, array.pixels << mode)
+    return taps_of(window, strips_of(array, banks, mode))
 
 
 @lru_cache(maxsize=4096)
@@ -31,7 +37,7 @@ def lock_step_time(
 ) -> ConvTiming:
     """No weight makes a difference."""
     window, mode = key[:2]
-    streams, worked = np.frombuffer(order, np.int32), taps_worked_on(array, window, mode)
+    streams, worked = np.frombuffer(order, np.int32), taps_worked_on(array, banks, window, mode)
     steps = worked_steps(reduction_steps_of(1, channels, window.taps), 1, worked)
     work = np.repeat(steps.window_entries[:, np.newaxis], len(streams), axis=1)
     return lane_time(array, banks, written, key, steps, streams, work, worked, lock_step=True)

@@ -36,6 +36,7 @@ from zeroskip.accel_model.arrays.lane_time import (
     groups_of_outputs,
     lane_time,
     lock_step_time,
+    strips_of,
     taps_worked_on,
 )
 from zeroskip.accel_model.arrays.least_cycles import ConvWork, least_lane_cycles
@@ -255,7 +256,7 @@ class LaneKind(Kind[LaneGeometry]):
 
     def _worked(self, spec: AccelSpec, case: Case) -> WorkedTaps:
         """The taps that each group of outputs works on."""
-        return taps_worked_on(self.geometry(spec), case.window, case.mode)
+        return taps_worked_on(self.geometry(spec), spec.sram.act_banks, case.window, case.mode)
 
     def _slots(self, spec: AccelSpec, case: Case, timing: ConvTiming) -> dict[str, int]:
         """Multiplier-cycles.
@@ -316,10 +317,11 @@ class LaneKind(Kind[LaneGeometry]):
             raise ArrayError(str(problem)) from None
         if not array.skip_padding or min(whole.real) == whole.outputs:
             return price
+        strips = strips_of(array, spec.sram.act_banks, case.mode)
         passed = work.size / int(work.sum(dtype=np.int64))
         if self.weights.stage_taps > 1:  # to pass over some taps of a stage takes no cycle
             passed = 0.0
-        return replace(price, share=PatchShare(whole, granule), passed=passed)
+        return replace(price, share=PatchShare(whole, strips), passed=passed)
 
 
 DENSE_LANES = LaneKind("dense", DENSE, lock_step=True)

@@ -132,8 +132,8 @@ class ReductionStep:
 class ConvolutionWalk:
     """The order of everything: tiles, groups inside, stages inside."""
 
-    def __init__(self, array: LaneGeometry, conv: Convolution) -> None:
-        self.array, self.conv = array, conv
+    def __init__(self, array: LaneGeometry, conv: Convolution, banks: int) -> None:
+        self.array, self.conv, self.banks = array, conv, banks
         self.slots = array.lanes >> conv.mode
         self.groups = -(-len(conv.streams) // self.slots)
         size = array.pixels << conv.mode
@@ -144,18 +144,27 @@ class ConvolutionWalk:
 
     def _counted(self) -> list[int]:
         """The outputs in the order in which they are counted: row by row, or, where padding is
-        passed over and each has a group, so in one strip after another of columns that find the
-        image at the same kernel columns."""
+        passed over, each has a group and a column is soon fetched, so in one strip after another of
+        columns that find the image at the same kernel columns."""
         (height, width), strips = self.conv.output, list[list[int]]()
         for column in range(width):
             if not strips or not self._alike(column - 1, column):
                 strips.append([])
             strips[-1].append(column)
-        if any(len(strip) * height < self.array.pixels << self.conv.mode for strip in strips):
+        group = self.array.pixels << self.conv.mode
+        if any(len(strip) * height < group for strip in strips) or self._column_fetch(group) > 4:
             strips = [list(range(width))]
         return [
             row * width + column for strip in strips for row in range(height) for column in strip
         ]
+
+    def _column_fetch(self, group: int) -> int:
+        """Cycles to fetch a tap of a group of outputs that lie one above the other."""
+        members = min(self.array.fetch_quads, 1 << self.conv.mode)
+        fetched = self.array.pixels * members
+        places = [self.place(0, n * self.conv.output[1]) for n in range(fetched)]
+        rows = [(y * self.conv.row + x) % self.banks for y, x in places]
+        return group // fetched * max(map(rows.count, rows))
 
     def _alike(self, one: int, other: int) -> bool:
         """Whether two columns of outputs find the image at the same columns of the kernel."""

@@ -308,7 +308,7 @@ def step_conv(
 ) -> Outcome:
     """Run a convolution; RuntimeError if it is not finished after ``limit`` cycles."""
     outcome = Outcome()
-    plan, window = ConvolutionWalk(array, conv), WindowBuffer(array.window_entries)
+    plan, window = ConvolutionWalk(array, conv, banks), WindowBuffer(array.window_entries)
     drain = Drain(plan, outcome)
     lanes = [
         Lane(plan, window, drain, slot, member, outcome)

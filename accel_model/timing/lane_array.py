@@ -19,7 +19,7 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats.reduction_order import ReductionSteps
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.timing import lane_simulation
-from zeroskip.accel_model.timing.shape import WindowShape, counted_outputs
+from zeroskip.accel_model.timing.shape import Strips, WindowShape, counted_outputs
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -243,12 +243,12 @@ def quad_conflicts(
 
 @lru_cache(maxsize=4096)
 def input_conflicts(
-    window: WindowShape, banks: int, pixels: int, granule: int | None = None
+    window: WindowShape, banks: int, pixels: int, strips: Strips | None = None
 ) -> Int32:
     """int32 [quads]: cycles to read one tap of one block of the input for each quad of outputs, as
     they are counted."""
     return quad_conflicts(
-        *counted_outputs(window, granule),
+        *counted_outputs(window, strips),
         row=window.row,
         top=window.top,
         left=window.left,
@@ -261,10 +261,10 @@ def input_conflicts(
 
 @lru_cache(maxsize=4096)
 def operand_conflicts(
-    window: WindowShape, row: int, banks: int, pixels: int, granule: int | None = None
+    window: WindowShape, row: int, banks: int, pixels: int, strips: Strips | None = None
 ) -> Int32:
     """int32 [quads]: cycles to read a block of the operand, ``row`` ACT rows from line to line."""
-    counted = counted_outputs(window, granule)
+    counted = counted_outputs(window, strips)
     return quad_conflicts(*counted, row=row, banks=banks, pixels=pixels)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.formats.reduction_order import ReductionSteps
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.timing.shape import WindowShape, counted_outputs
+from zeroskip.accel_model.timing.shape import Strips, WindowShape, counted_outputs
 
 Bools = npt.NDArray[np.bool_]
 Int32 = npt.NDArray[np.int32]
@@ -35,25 +35,25 @@ class WorkedTaps:
     outputs: Int64
 
 
-def every_tap(window: WindowShape, granule: int) -> WorkedTaps:
+def every_tap(window: WindowShape, strips: Strips) -> WorkedTaps:
     """All taps of all groups."""
-    groups = -(-window.outputs // granule)
+    groups = -(-window.outputs // strips.group)
     outputs = np.full(window.taps, window.outputs, np.int64)
     return WorkedTaps(np.ones((1, window.taps), bool), np.zeros(groups, np.int32), outputs)
 
 
 @lru_cache(maxsize=4096)
-def worked_taps(window: WindowShape, granule: int) -> WorkedTaps:
-    """Of groups of ``granule`` outputs, as they are counted (``shape.counted_outputs``).
+def worked_taps(window: WindowShape, strips: Strips) -> WorkedTaps:
+    """Of groups of outputs as they are counted (``shape.counted_outputs``).
 
     A tap is passed over if its row of the kernel is in padding for all rows of outputs of the
     group, or its column for all columns.
     """
-    first = np.arange(0, window.outputs, granule)
-    size = np.minimum(granule, window.outputs - first)
+    first = np.arange(0, window.outputs, strips.group)
+    size = np.minimum(strips.group, window.outputs - first)
     rows, columns = (
         np.add.reduceat(inside[:, places], first, axis=1, dtype=np.int32).T > 0  # [T, taps]
-        for inside, places in zip(window.inside(), counted_outputs(window, granule), strict=True)
+        for inside, places in zip(window.inside(), counted_outputs(window, strips), strict=True)
     )
     both, sets = np.unique(np.hstack([rows, columns]), axis=0, return_inverse=True)
     taps = both[:, : window.rows, np.newaxis] & both[:, np.newaxis, window.rows :]
@@ -92,16 +92,16 @@ def worked_counts(stored: Bools, channels: int, step: int, worked: WorkedTaps) -
 
 
 @lru_cache(maxsize=4096)
-def written_cycles(window: WindowShape, granule: int, written: int) -> Int32:
+def written_cycles(window: WindowShape, strips: Strips, written: int) -> Int32:
     """int32 [T]: cycles to write a block of each group: ``written`` neighbours at once, as they are
     counted, but those of one column one by one, since their rows of ACT may share a bank."""
-    _, columns = counted_outputs(window, granule)
-    at = np.arange(window.outputs)
-    chunk = at // granule * -(-granule // written) + at % granule // written
+    _, columns = counted_outputs(window, strips)
+    at, chunks = np.arange(window.outputs), -(-strips.group // written)
+    chunk = at // strips.group * chunks + at % strips.group // written
     pairs, counts = np.unique(np.stack([chunk, columns], axis=1), axis=0, return_counts=True)
     most = np.zeros(chunk[-1] + 1, np.int64)
     np.maximum.at(most, pairs[:, 0], counts)
-    groups = np.arange(0, len(most), -(-granule // written))
+    groups = np.arange(0, len(most), chunks)
     return np.add.reduceat(most, groups).astype(np.int32)
 
 
@@ -110,11 +110,11 @@ class PatchShare:
     """Of a convolution's taps and outputs, the share that is worked on if it is cut into patches.
 
     window: of all outputs.
-    granule: outputs of a group.
+    strips: how they are counted.
     """
 
     window: WindowShape
-    granule: int
+    strips: Strips
 
     def of(self, high: int, wide: int) -> float:
         """For patches of ``high`` rows and ``wide`` columns, exact where windows of one border do
@@ -137,7 +137,7 @@ def _patch_share(share: PatchShare, high: int, wide: int) -> float:
                 out_height=rows,
                 out_width=cols,
             )
-            worked += times * often * int(worked_taps(patch, share.granule).outputs.sum())
+            worked += times * often * int(worked_taps(patch, share.strips).outputs.sum())
     return worked / (whole.taps * whole.outputs)
 
 

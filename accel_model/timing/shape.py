@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Int32 = npt.NDArray[np.int32]
+
+MOST_FETCH = 4  # cycles for a tap of a group of outputs, as many as a quarter of 16 weights takes
 
 
 class WindowShape(NamedTuple):
@@ -68,21 +71,40 @@ class WindowShape(NamedTuple):
         )
 
 
+class Strips(NamedTuple):
+    """How outputs are worked on where border columns may be counted by themselves.
+
+    group: outputs that are worked on together.
+    fetched: outputs that are fetched at once.
+    banks: of ACT.
+    """
+
+    group: int
+    fetched: int
+    banks: int
+
+    def column_fetch(self, window: WindowShape) -> int:
+        """Cycles to fetch a group whose outputs lie one above the other."""
+        apart = window.row * window.row_stride
+        rows = Counter(n * apart % self.banks for n in range(self.fetched))
+        return -(-self.group // self.fetched) * max(rows.values())
+
+
 @lru_cache(maxsize=4096)
-def counted_outputs(window: WindowShape, granule: int | None = None) -> tuple[Int32, Int32]:
+def counted_outputs(window: WindowShape, strips: Strips | None = None) -> tuple[Int32, Int32]:
     """Rows and columns of the outputs, int32 [outputs], in the order in which an array counts them:
     row by row.
 
-    With a granule, the outputs of a group: strip by strip, and row by row in each, if every strip
-    has a group; neighbouring columns that find the image at the same columns of the kernel are a
-    strip.
+    With ``strips``: strip by strip, and row by row in each, if every strip has a group and to fetch
+    a group of one column takes ``MOST_FETCH`` cycles at most; neighbouring columns that find the
+    image at the same columns of the kernel are a strip.
     """
-    if granule is None:
+    if strips is None or strips.column_fetch(window) > MOST_FETCH:
         return row_by_row(window.out_height, window.out_width)
     _, right = window.inside()
     borders = np.flatnonzero((right[:, 1:] != right[:, :-1]).any(axis=0)) + 1
     edges = [0, *borders.tolist(), window.out_width]
-    if min(end - edge for edge, end in pairwise(edges)) * window.out_height < granule:
+    if min(end - edge for edge, end in pairwise(edges)) * window.out_height < strips.group:
         return row_by_row(window.out_height, window.out_width)
     pieces = [row_by_row(window.out_height, end - edge) for edge, end in pairwise(edges)]
     return (

@@ -58,7 +58,7 @@ def walked(spec: AccelSpec, case: Case) -> Counter[str]:
     at_once = array.pixels * min(array.fetch_quads, 1 << case.mode)
     channel_blocks = -(-filters.shape.channels // 16)
     ends = case.last * (1 + (case.operand_row is not None))
-    order = counted(window, granule, array.skip_padding)
+    order = counted(spec, window, case.mode)
     for first in range(0, window.outputs, granule):
         outputs = order[first : first + granule]
         taps = [
@@ -109,8 +109,12 @@ def worked_on(window: WindowShape, outputs: list[int], tap: int, skip: int) -> b
     return not skip or (any(rows) and any(columns))
 
 
-def counted(window: WindowShape, granule: int, skip: int) -> list[int]:
+def counted(spec: AccelSpec, window: WindowShape, gang: int) -> list[int]:
     """Outputs as they are counted."""
+    array = lanes(spec)
+    granule, at_once = array.pixels << gang, array.pixels * array.together(gang)
+    column = [bank(window, n * window.out_width, spec.sram.act_banks) for n in range(at_once)]
+    fetch = granule // at_once * max(map(column.count, column))
     strips: list[list[int]] = []
     before = None
     for x in range(window.out_width):
@@ -119,7 +123,8 @@ def counted(window: WindowShape, granule: int, skip: int) -> list[int]:
             strips.append([])
         strips[-1].append(x)
         before = alike
-    if not skip or min(map(len, strips)) * window.out_height < granule:
+    few = min(map(len, strips)) * window.out_height < granule
+    if not array.skip_padding or few or fetch > 4:
         return list(range(window.outputs))
     down = range(window.out_height)
     return [y * window.out_width + x for strip in strips for y in down for x in strip]

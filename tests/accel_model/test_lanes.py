@@ -30,7 +30,7 @@ from zeroskip.accel_model.timing.padding import (
     worked_taps,
     written_cycles,
 )
-from zeroskip.accel_model.timing.shape import WindowShape, counted_outputs, row_by_row
+from zeroskip.accel_model.timing.shape import Strips, WindowShape, counted_outputs, row_by_row
 
 TILES = int(os.environ.get("ZEROSKIP_TILES", "100"))
 SEED = int(os.environ.get("ZEROSKIP_SEED", "20260101"))
@@ -167,12 +167,13 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
     matrix, _, order, _ = unpack(kind, raw, filters, channels, taps, table)
     shape, whole = Shape(channels, taps), format_stages(kind, channels, taps)
     skip, granule = bool(case.array.skip_padding), case.array.pixels << case.gang
-    worked = (worked_taps if skip else every_tap)(case.window, granule)
+    strips = Strips(granule, case.array.pixels * case.array.together(case.gang), case.banks)
+    worked = (worked_taps if skip else every_tap)(case.window, strips)
     stored = FORMATS[kind].stored(matrix, shape, table)
     step_taps = FORMATS[kind].stage_taps
     work = np.maximum(worked_counts(stored, channels, step_taps, worked), 1)
     members, together = 1 << case.gang, case.array.together(case.gang)
-    outputs = counted_outputs(case.window, granule if skip else None)
+    outputs = counted_outputs(case.window, strips if skip else None)
     cf = lane_array.quad_conflicts(
         *outputs,
         row=case.row,
@@ -205,7 +206,7 @@ def fast(case: LaneCase, kind: str) -> lane_array.ConvTiming:
         case.out_blocks,
         case.last,
         banks=case.banks,
-        writes=written_cycles(case.window, granule, written) if skip else None,
+        writes=written_cycles(case.window, strips, written) if skip else None,
         fetched=case.array.pixels * together,
         sets=worked.sets,
     )

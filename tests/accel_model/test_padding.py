@@ -20,26 +20,28 @@ from zeroskip.accel_model.timing.padding import (
     worked_taps,
     written_cycles,
 )
-from zeroskip.accel_model.timing.shape import WindowShape, counted_outputs
+from zeroskip.accel_model.timing.shape import Strips, WindowShape, counted_outputs
 
+FOURS = Strips(4, 4, 32)
 SAME = WindowShape(14, 14, 14, -1, -1, 3, 3, 1, 1, 1, 1, 14, 14)  # 3x3, padding 1, 14 x 14
 
 
 def test_border_columns_are_counted_by_themselves() -> None:
-    rows, columns = counted_outputs(SAME, 4)
+    rows, columns = counted_outputs(SAME, FOURS)
     assert columns[:14].tolist() == [0] * 14
     assert rows[:14].tolist() == list(range(14))
     assert columns[14:26].tolist() == list(range(1, 13))
     assert columns[-14:].tolist() == [13] * 14
     assert len({*zip(rows.tolist(), columns.tolist(), strict=True)}) == 196
     plain = np.arange(196)
-    for granule in (None, 15):  # strips of 14 outputs have no group of 15
-        rows, columns = counted_outputs(SAME, granule)
+    # strips of 14 outputs have no group of 15; in two banks a fetch takes 2 cycles, and 4 of them 8
+    for strips in (None, Strips(15, 4, 32), Strips(8, 4, 1), Strips(8, 2, 2)):
+        rows, columns = counted_outputs(SAME, strips)
         assert (rows * 14 + columns == plain).all()
 
 
 def test_groups_pass_over_the_kernel_rows_and_columns_of_their_borders() -> None:
-    worked = worked_taps(SAME, 4)
+    worked = worked_taps(SAME, FOURS)
     first, above, middle = (worked.taps[worked.sets[n]].tolist() for n in (0, 4, 20))
     assert first == [False, True, True] * 3  # four outputs of the first column
     assert above == [False] * 3 + [True] * 6  # four of the first row between the border columns
@@ -50,7 +52,7 @@ def test_groups_pass_over_the_kernel_rows_and_columns_of_their_borders() -> None
 
 
 def test_outputs_of_one_column_are_written_one_by_one() -> None:
-    writes = written_cycles(SAME, 4, 2)
+    writes = written_cycles(SAME, FOURS, 2)
     assert writes[:4].tolist() == [4, 4, 4, 3]  # two of the first column, two of the inner ones
     assert (writes[5:40] == 2).all()
 
@@ -66,7 +68,7 @@ def test_the_share_of_patches_is_that_of_each_of_them(seed: int) -> None:
         size[1], *size, before, before, kernel, kernel, stride, stride, 1, 1, height, width
     )
     high, wide = int(rng.integers(1, height + 1)), int(rng.integers(1, width + 1))
-    granule = int(rng.choice([1, 4, 8]))
+    strips = Strips(int(rng.choice([1, 4, 8])), 1, 32)
     worked = 0
     for y in range(0, height, high):
         for x in range(0, width, wide):
@@ -76,8 +78,8 @@ def test_the_share_of_patches_is_that_of_each_of_them(seed: int) -> None:
                 out_height=min(high, height - y),
                 out_width=min(wide, width - x),
             )
-            worked += int(worked_taps(patch, granule).outputs.sum())
-    share = PatchShare(window, granule).of(high, wide)
+            worked += int(worked_taps(patch, strips).outputs.sum())
+    share = PatchShare(window, strips).of(high, wide)
     assert share == worked / (window.taps * window.outputs), f"seed {seed}"
 
 
@@ -88,7 +90,7 @@ def test_rounds_between_the_borders_are_added_up_exactly(
     """Against the same recurrence stepped through every group of outputs."""
     rng, array = np.random.default_rng(7), lanes(load_spec(TARGETS[kind]))
     window = WindowShape(40, 40, 40, -1, -1, 3, 3, 1, 1, 1, 1, 40, 40)
-    worked, whole = worked_taps(window, 4), format_stages(kind, 20, 9)
+    worked, whole = worked_taps(window, FOURS), format_stages(kind, 20, 9)
     steps = worked_steps(whole, 9 if kind == "pattern" else 1, worked)
     work = np.repeat(np.maximum(steps.window_entries // 2, 1)[:, np.newaxis], 70, axis=1)
     if kind != "dense":
@@ -106,7 +108,7 @@ def test_rounds_between_the_borders_are_added_up_exactly(
         "gang": 0,
         "out_blocks": 5,
         "last": True,
-        "writes": written_cycles(window, 4, 2),
+        "writes": written_cycles(window, FOURS, 2),
         "sets": worked.sets,
     }
     found = conv_cycles(**case)
