@@ -284,6 +284,8 @@ class ConvEmitter:
                 matrix, shape = part.part(filters, chunk)[order], Shape(chunk.size, part.taps)
                 raw, lengths = part.format.pack(matrix, shape, order, part.table)
                 packed[number, filters, chunk] = (raw, placement.rows(lengths))
+        for each in (self.weights, *self._parts):
+            each.release()
         return packed
 
     def _place_params(self, filters: Interval) -> tuple[int, int, list[Rows]]:

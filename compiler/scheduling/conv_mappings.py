@@ -105,13 +105,13 @@ class Mappings:
 
 
 def enumerate_mappings(
-    conv: ops.ConvOp, spec: AccelSpec, wgt_rows: int, *, energy: bool = False, cuts: Cuts = WHOLE
+    whole: PackedWeights, wgt_rows: int, *, energy: bool = False, cuts: Cuts = WHOLE
 ) -> Mappings:
     """Every mapping of which two tiles of weights fit in so many rows of WGT, with or without its
     energy; ``cuts``: of the kernel, whose parts count as chunks. ArrayError if the array cannot do
     any step of it."""
-    every, kind, geometry = packed_parts(PackedWeights(conv, spec), cuts), spec.kind, spec.array
-    weights = every[-1]
+    conv, spec, every = whole.conv, whole.spec, packed_parts(whole, cuts)
+    kind, geometry, weights = spec.kind, spec.array, every[-1]
     found: list[tuple[float, ...]] = []
     prices: list[PatchPrice] = []
     for mode in _modes(conv, spec):

@@ -29,6 +29,7 @@ from zeroskip.compiler.ir.kernel_parts import (
 )
 from zeroskip.compiler.ir.schedule import ROWS, ConvPlan
 from zeroskip.compiler.ir.trailing import kernel_of_rows
+from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
@@ -65,6 +66,7 @@ class ConvSearch:
         self.conv, self.spec = conv, spec
         self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
+        self._weights = PackedWeights(conv, spec)
         self._known: dict[tuple[Cuts, int], Mappings] = {}
 
     def ranked(
@@ -112,7 +114,7 @@ class ConvSearch:
         if key not in self._known:
             energy, room = self.energy is not None, self.spec.wgt_rows // share
             try:
-                found = enumerate_mappings(self.conv, self.spec, room, energy=energy, cuts=cuts)
+                found = enumerate_mappings(self._weights, room, energy=energy, cuts=cuts)
             except ArrayError as problem:
                 self._window, found = str(problem), Mappings.of([], [])
             self._known[key] = found
