@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from typing import TypeAlias
 
 from zeroskip.accel_model.io.telling import Progress, no_progress
@@ -21,7 +21,9 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
+from zeroskip.compiler.ir.trailing import waiting_sums
 from zeroskip.compiler.scheduling.fusion import FusionSearch, stripe_counts
+from zeroskip.compiler.scheduling.group_candidates import PricedGroup
 
 Measure: TypeAlias = Callable[[Program], int]
 
@@ -95,21 +97,34 @@ class _Tuner:
 
     def _other_stripes(self, at: int) -> Iterator[GroupPlan]:
         first, last = self.starts[at : at + 2]
-        found = (
-            self.search.group(first, last, stripes)
-            for stripes in stripe_counts(self.region.ops[first].y.value.images)
-            if stripes != self.best[at].stripes and last - first > 1
-        )
-        return islice((each.plan for each in found if each is not None), self.tuning.count - 1)
+        counts, known = stripe_counts(self.region.ops[first].y.value.images), self.best[at]
+        found: Iterator[PricedGroup | None]
+        if known.trails:
+            trailed = (self.search.trailed(first, last, stripes) for stripes in counts)
+            found = (self.search.priced(each) for each in chain.from_iterable(trailed))
+        else:
+            found = (
+                self.search.group(first, last, stripes)
+                for stripes in counts
+                if stripes != known.stripes and last - first > 1
+            )
+        others = (each.plan for each in found if each is not None and each.plan != known)
+        return islice(others, self.tuning.count - 1)
 
     def _other_tiles(self, at: int, group: GroupPlan, index: int) -> Iterator[GroupPlan]:
-        """The same group with other tiles for one operation."""
+        """The same group with other tiles for one operation; of one that trails, whose sums the
+        tiles of the others leave room for, none."""
         first, last = self.starts[at : at + 2]
-        candidate = self.search.candidate(first, last, group.stripes)
+        candidate = self.search.again(first, group)
         if candidate is None or candidate.buffers != group.buffers:
             return
+        place, trailing = candidate.places[index], self.region.ops[last - 1]
+        if group.trails:
+            if first + index == last - 1:
+                return
+            place = replace(place, sums=waiting_sums(trailing, group.plans[-1], self.search.spec))
         ranked = self.search.searches[first + index].ranked(
-            candidate.places[index], self.tuning.count, alone=last - first == 1
+            place, self.tuning.count, alone=last - first == 1
         )
         for choice in ranked:
             if choice.plan != group.plans[index]:

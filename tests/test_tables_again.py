@@ -40,7 +40,8 @@ from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.driver import compile as compile_network
 from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.lowering.lower import lower
-from zeroskip.compiler.scheduling.fusion import FusionSearch, PricedGroup
+from zeroskip.compiler.scheduling.fusion import FusionSearch
+from zeroskip.compiler.scheduling.group_candidates import PricedGroup
 from zeroskip.relay_passes import (
     FoldBatchNorm,
     import_onnx,

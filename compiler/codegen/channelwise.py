@@ -139,10 +139,11 @@ class ChannelEmitter:
             for channels in intervals(op.y.channels, self.plan.channels)
         ]
 
-    def emit(self, rows: Interval) -> None:
+    def emit(self, rows: Interval) -> Iterator[None]:
         """Append the instructions that make some rows of the output."""
         for channels, patch in cuts(self.op, self.plan, rows):
             self._tile(channels, patch)
+            yield
 
     def _tile(self, channels: Interval, patch: Tile2D) -> None:
         """Constants are loaded before the activations: they wait for no other layer."""
@@ -235,13 +236,14 @@ class CopyEmitter:
     id: int
     weight_rows = ()
 
-    def emit(self, rows: Interval) -> None:
+    def emit(self, rows: Interval) -> Iterator[None]:
         """Append the moves of some rows."""
         for channels, patch in cuts(self.op, self.plan, rows):
             (tile,) = self.out.tiles(
                 [TileRequest((self.id, channels, patch), self.op.x, channels, patch)]
             )
             self.out.store(self.op.y, channels, tile)
+            yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,11 +256,12 @@ class ReshapeEmitter:
     id: int
     weight_rows = ()
 
-    def emit(self, _rows: Interval) -> None:
+    def emit(self, _rows: Interval) -> Iterator[None]:
         """Append all of it."""
         linear = self.out.scratch(self.op.x.channels * self.op.x.value.pixels)
         self._linear(self.op.x, linear, isa.Load, isa.Store)
         self._linear(self.op.y, linear, isa.Store, isa.Load)
+        yield
 
     def _linear(
         self,

@@ -21,7 +21,7 @@ from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.kernel_parts import kernel_parts
-from zeroskip.compiler.ir.schedule import ConvPlan
+from zeroskip.compiler.ir.schedule import ROWS, ConvPlan
 from zeroskip.compiler.ir.tiles import (
     InputTile,
     Interval,
@@ -37,8 +37,8 @@ from zeroskip.compiler.ir.weight_packing import PackedWeights, packed_parts
 @dataclass(frozen=True)
 class ConvStep:
     """One ``conv`` instruction: a tile of filters on a patch, over a chunk of channels and a part
-    of the kernel, by its number. outputs: of other patches, whose sums lie in ACC before its
-    own."""
+    of the kernel, by its number. outputs: of other patches or tiles of filters, whose sums lie in
+    ACC before its own."""
 
     filters: Interval
     patch: Tile2D
@@ -73,6 +73,19 @@ def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep
             yield ConvStep(part, cut, *chunk, chunk == chunks[0], chunk == chunks[-1])
 
 
+def trailing_steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep]:
+    """The steps that multiply some rows of the input of a dense layer that trails by its kernel
+    rows for them."""
+    count, channels = conv.weight.shape[:2]
+    chunks = intervals(channels, plan.channels)
+    output = full(conv.y.spatial)
+    for number, part in enumerate(intervals(count, plan.filters)):
+        for row, chunk in product(range(rows.start, rows.end), chunks):
+            first = row == 0 and chunk == chunks[0]
+            last = row == conv.x.spatial[0] - 1 and chunk == chunks[-1]
+            yield ConvStep(part, output, row, chunk, first, last, number)
+
+
 @dataclass(frozen=True, eq=False)
 class ConvEmitter:
     """Emits a convolution step by step. ``id`` makes its keys its own."""
@@ -101,15 +114,43 @@ class ConvEmitter:
         """WGT rows of each tile of weights."""
         return [rows for _, rows in self._packed.values()]
 
-    def emit(self, rows: Interval) -> None:
-        """Append the instructions that make some rows of the output."""
-        held = -1  # the part whose table is there
-        for step in steps(self.conv, self.plan, rows):
-            if step.part != held:
+    def emit(self, rows: Interval) -> Iterator[None]:
+        """Append the instructions that make some rows of the output, or, of a dense layer that
+        trails, those that some rows of the input go through."""
+        self.out.weight_table = None
+        for step in self.steps(rows):
+            if self.out.weight_table != (self.id, step.part):
                 self._load_table(step.part)
-                held = step.part
             self._step(step, rows)
+            yield
         self.out.act.unpin()
+
+    def steps(self, rows: Interval) -> Iterator[ConvStep]:
+        """The steps of ``emit``."""
+        order = trailing_steps if self.plan.outer == ROWS else steps
+        return order(self.conv, self.plan, rows)
+
+    def idle_bus(self, rows: Interval) -> list[float]:
+        """About the cycles that the array takes longer for each of these steps than the bus for its
+        weights."""
+        spec, held, found = self.out.spec, None, list[float]()
+        granule = spec.kind.granule(spec.array, self.plan.mode)
+        for step in self.steps(rows):
+            key = step.part, step.filters, step.channels
+            outputs = -(-step.patch.pixels // granule) * granule
+            products = self._stored * step.filters.size * step.channels.size * outputs
+            moved = 0 if key == held else len(self._packed[key][0])
+            idle = products / spec.array.macs - moved / spec.dram.bytes_per_cycle
+            found.append(max(0.0, idle))
+            held = key
+        return found
+
+    @cached_property
+    def _stored(self) -> float:
+        """Weights that are stored of a filter, a channel and a part of the kernel, on average."""
+        weights = self.weights
+        each = weights.filters * weights.channels * len(self._parts)
+        return float(weights.work.sum() / each)
 
     def _kept_input(self, rows: Interval) -> ActTile:
         """The input of all the steps in ACT, loaded by the first and held until they are done."""
@@ -131,6 +172,7 @@ class ConvEmitter:
 
     def _load_table(self, part: int) -> None:
         table = self._parts[part].table
+        self.out.weight_table = self.id, part
         if table is None:
             return
         rows = table.to_rows()
@@ -173,7 +215,7 @@ class ConvEmitter:
         made = isa.Conv(
             wgt=wgt.start,
             par=par,
-            acc=step.outputs * len(accumulator_rows(self._slots, step.filters.size)),
+            acc=self._first_sum(step),
             filters=step.filters.size,
             channels=step.channels.size,
             mode=self.plan.mode,
@@ -184,6 +226,13 @@ class ConvEmitter:
         out.stream.add(made, reads, writes, tile)
         if step.last:
             out.store(conv.y, step.filters, y)
+
+    def _first_sum(self, step: ConvStep) -> int:
+        """The first row of ACC of a step's sums."""
+        if self.plan.outer == ROWS:  # tiles of filters before it, all of them whole
+            return step.outputs * len(accumulator_rows(self._slots, self.plan.filters))
+        own = step.outputs * len(accumulator_rows(self._slots, step.filters.size))
+        return self.out.waiting_sums + own
 
     def _tiles(self, step: ConvStep, looked: InputTile, stripe: Interval) -> list[ActTile]:
         """Input, output and operand tiles of a step; what is not there yet is loaded."""
@@ -235,6 +284,8 @@ class ConvEmitter:
                 matrix, shape = part.part(filters, chunk)[order], Shape(chunk.size, part.taps)
                 raw, lengths = part.format.pack(matrix, shape, order, part.table)
                 packed[number, filters, chunk] = (raw, placement.rows(lengths))
+        for each in (self.weights, *self._parts):
+            each.release()
         return packed
 
     def _place_params(self, filters: Interval) -> tuple[int, int, list[Rows]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from zeroskip.compiler.codegen.act_tile import ActTile
@@ -27,6 +28,7 @@ from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.schedule import ChannelPlan, ConvPlan, GroupPlan
 from zeroskip.compiler.ir.stripes import plan_stripes
 from zeroskip.compiler.ir.tiles import Interval, Tile2D
+from zeroskip.compiler.ir.trailing import map_edges, rows_before, waiting_sums
 from zeroskip.compiler.ir.views import whole
 from zeroskip.compiler.ir.weight_packing import PackedWeights, weights_of
 
@@ -38,8 +40,8 @@ class OpEmitter(Protocol):
     def weight_rows(self) -> Sequence[int]:
         """WGT rows of each of its tiles of weights."""
 
-    def emit(self, rows: Interval) -> None:
-        """Append the instructions that make some rows of the output."""
+    def emit(self, rows: Interval) -> Iterator[None]:
+        """Append the instructions that make some rows of the output, a step at a time."""
 
 
 class EmitterOf(NamedTuple):
@@ -118,36 +120,92 @@ class _GroupEmitter:
         self.out, self.first, self.group = out, first, group
         last = first + len(group.plans)
         self.steps = out.region.ops[first:last]
-        self.stripe_plans = plan_stripes(self.steps, group.stripes)
+        self.stripe_plans = plan_stripes(self.steps, group.stripes, group.trails)
         uses = Liveness(out.region.ops, out.region.outputs)
         self.needed = uses.live_out(first, last)
         act = {buffer.maker: buffer.act for buffer in group.buffers}
         self.homes = [
             (each, act[each.first]) for each in uses.resident(first, last) if each.first in act
         ]
+        # read while any operation runs, by one that trails
+        self.early = self.steps[-1].x.value if group.trails else None
         self.layers: list[int] = []
         self.places: dict[str, ActTile] = {}  # of values that stay on chip, in a stripe
         # rows that a stripe needs and that are not on chip yet
         self.missing: dict[str, Interval] = {}
 
     def emit(self) -> None:
-        out, stripes = self.out, self.group.stripes
+        out = self.out
         emitters: Iterable[OpEmitter] = map(self._emitter, range(len(self.steps)))
-        if stripes > 1:
+        if self.group.passes > 1:
             emitters = [*emitters]
             rows = [rows for each in emitters for rows in each.weight_rows]
             out.weights_stay = sum(rows) + max(rows, default=0) <= out.wgt.rows
-        for stripe in range(stripes):
-            self._open(stripe)
-            for index, emitter in enumerate(emitters):
-                self._enter(index)
-                of = self.stripe_plans[self.steps[index].y.value.name]
-                made = of.span(of.made, of.end, stripe)
-                if made.size:
-                    self._bring(self.steps[index])
-                    emitter.emit(made)
+        if self.group.trails:
+            self._emit_with_trailing([*emitters])
+        else:
+            for stripe in range(self.group.stripes):
+                for _ in self._emit(stripe, emitters):
+                    pass
         out.weights_stay = False
         out.wgt.unpin()
+
+    def _emit(self, stripe: int, emitters: Iterable[OpEmitter]) -> Iterator[int]:
+        """Append the instructions of operations in a stripe, a step at a time; gives the operation
+        of each step."""
+        self._open(stripe)
+        for index, emitter in enumerate(emitters):
+            self._enter(index)
+            made = self._made(index, stripe)
+            if made.size:
+                self._bring(self.steps[index])
+                for _ in emitter.emit(made):
+                    yield index
+
+    def _made(self, index: int, stripe: int) -> Interval:
+        """The rows of its output that an operation makes in a stripe."""
+        of = self.stripe_plans[self.steps[index].y.value.name]
+        return of.span(of.made, of.end, stripe)
+
+    def _emit_with_trailing(self, emitters: Sequence[OpEmitter]) -> None:
+        """Append all instructions of a group whose last operation trails: in each pass its steps
+        are spread over those of the others as the time is in which these leave the bus idle."""
+        *others, last = emitters
+        index, edges = len(others), map_edges(self.steps[-1].x.spatial[0], self.group.stripes)
+        assert isinstance(last, ConvEmitter)
+        self.out.waiting_sums = waiting_sums(last.conv, last.plan, self.out.spec)
+        for stripe in range(self.group.passes):
+            rows = rows_before(stripe, edges)
+            trailing, count = last.emit(rows), len([*last.steps(rows)])
+            idle = [self._idle_bus(at, each, stripe) for at, each in enumerate(others)]
+            every, left = sum(map(sum, idle)), [*map(iter, idle)]
+            done, passed = 0, 0.0
+            for at in self._emit(stripe, others):
+                passed += next(left[at], 0.0)
+                due = int(count * passed / every) if every else 0
+                if due > done:
+                    self._append(index, islice(trailing, due - done))
+                    done = due
+            self._enter(index)
+            self._append(index, trailing)
+        self.out.waiting_sums = 0
+
+    def _idle_bus(self, index: int, emitter: OpEmitter, stripe: int) -> list[float]:
+        """About the cycles of the bus that each step of an operation leaves to others in a stripe;
+        none of one whose steps are short."""
+        made = self._made(index, stripe)
+        if not isinstance(emitter, ConvEmitter) or not made.size:
+            return []
+        return emitter.idle_bus(made)
+
+    def _append(self, index: int, steps: Iterable[None]) -> None:
+        """Append steps of an operation among those of another, whose values are on chip."""
+        stream = self.out.stream
+        layer, stream.layer = stream.layer, self.layers[index]
+        self._bring(self.steps[index])
+        for _ in steps:
+            pass
+        stream.layer = layer
 
     def _emitter(self, index: int) -> OpEmitter:
         """Of an operation, whose layer is entered."""
@@ -192,7 +250,11 @@ class _GroupEmitter:
     def _enter(self, index: int) -> None:
         """Make room for what is made or read from this operation on. A value that stays until its
         last reader is in DRAM alone for an operation behind that, which only moves it."""
-        live = [(each, act) for each, act in self.homes if each.first <= index <= each.last]
+        live = [
+            (each, act)
+            for each, act in self.homes
+            if each.first <= index <= each.last or each.value == self.early
+        ]
         self.out.stream.layer = self.layers[index]
         self.out.resident = {each.value.name: self.places[each.value.name] for each, _ in live}
         self.out.act.block_out(

@@ -60,7 +60,9 @@ class ProgramBuilder:
 
     Of the stripe that is emitted, ``resident``: where values that stay on chip lie, by name;
     ``stored``: of each value written, the rows that go to DRAM; ``weights_stay``: whether weights
-    are held for the stripes that follow.
+    are held for the stripes that follow; ``waiting_sums``: the first rows of ACC, in which sums of
+    an operation that trails wait. ``weight_table``: the operation and the part of its kernel that
+    the table of the weight format is of, if that is known.
     """
 
     region: Region
@@ -74,6 +76,8 @@ class ProgramBuilder:
     resident: dict[str, ActTile] = field(default_factory=dict)
     stored: dict[str, Interval] = field(default_factory=dict)
     weights_stay: bool = False
+    waiting_sums: int = 0
+    weight_table: tuple[int, int] | None = None
     align: int = field(init=False)
     act: SramCache = field(init=False)
     wgt: SramCache = field(init=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zeroskip.accel_model.isa import instructions as isa
@@ -30,7 +31,7 @@ class WeaveEmitter:
     id: int
     weight_rows = ()
 
-    def emit(self, rows: Interval) -> None:
+    def emit(self, rows: Interval) -> Iterator[None]:
         """Append the moves of some rows of the output."""
         op, out = self.op, self.out
         for channels, patch in cuts(op, self.plan, rows):
@@ -44,6 +45,7 @@ class WeaveEmitter:
                         for piece in taken.pieces(MOST_BLOCKS):
                             self._load(op.source(row, col), channels, tile, piece, across)
             out.store(op.y, channels, tile)
+            yield
 
     def _load(
         self, view: ChannelSlice, channels: Interval, tile: ActTile, down: TakenRun, right: TakenRun

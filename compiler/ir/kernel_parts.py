@@ -46,7 +46,7 @@ def _part(conv: ConvOp, down: Interval, right: Interval) -> ConvOp:
         (own.pad[0] - down.start * own.dilation[0], own.pad[1] - right.start * own.dilation[1]),
     )
     weight = conv.weight[:, :, down.start : down.end, right.start : right.end]
-    return replace(conv, window=window, weight=np.ascontiguousarray(weight), shared=None)
+    return replace(conv, window=window, weight=weight, shared=None)
 
 
 def smaller_cuts(kernel: tuple[int, int]) -> Iterator[Cuts]:

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
+ROWS = "rows"  # the outer loop of a dense layer that trails
+
 
 @dataclass(frozen=True)
 class ConvPlan:
@@ -13,7 +15,8 @@ class ConvPlan:
 
     ``filters``, ``rows``, ``cols`` and ``channels`` are the sizes of a tile (channels: of a chunk
     of the reduction); ``outer`` is what stays longest: 'weights', all chunks of a tile of filters;
-    'chunks', one of them, while the sums of all pixels wait in ACC; or 'pixels'. ``keep_input``
+    'chunks', one of them, while the sums of all pixels wait in ACC; 'pixels'; or 'rows' of the
+    input, while the sums of all filters wait in ACC (``trailing``). ``keep_input``
     holds the whole input on chip while the filters pass over it. ``kernel_rows`` and
     ``kernel_cols``: parts that the kernel is cut into along each axis (``kernel_parts``).
     """
@@ -74,6 +77,17 @@ class GroupPlan:
     stripes: int
     plans: tuple[Plan, ...]
     buffers: tuple[Buffer, ...] = ()
+
+    @property
+    def trails(self) -> bool:
+        """Whether the last operation trails the others by a stripe (``trailing``)."""
+        last = self.plans[-1]
+        return isinstance(last, ConvPlan) and last.outer == ROWS
+
+    @property
+    def passes(self) -> int:
+        """Times that its instructions are gone through."""
+        return self.stripes + self.trails
 
 
 def group_text(group: GroupPlan) -> str:

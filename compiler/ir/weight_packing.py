@@ -50,6 +50,10 @@ class PackedWeights:
         """int8 [K, E] in canonical order."""
         return formats.to_reduction_order(self.conv.weight)
 
+    def release(self) -> None:
+        """Give back the memory of ``matrix``, which is made again where somebody asks."""
+        self.__dict__.pop("matrix", None)
+
     @property
     def taps(self) -> int:
         return self.conv.window.taps

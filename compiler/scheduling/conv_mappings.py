@@ -117,18 +117,19 @@ class Mappings:
 
 
 def enumerate_mappings(
-    conv: ops.ConvOp, spec: AccelSpec, *, energy: bool = False, cuts: Cuts = WHOLE
+    whole: PackedWeights, wgt_rows: int, *, energy: bool = False, cuts: Cuts = WHOLE
 ) -> Mappings:
-    """Every mapping whose weights fit on chip, with or without its energy; ``cuts``: of the kernel,
-    whose parts count as chunks. ArrayError if the array cannot do any step of it."""
-    every, kind, geometry = packed_parts(PackedWeights(conv, spec), cuts), spec.kind, spec.array
-    weights = every[-1]
+    """Every mapping of which two tiles of weights fit in so many rows of WGT, with or without its
+    energy; ``cuts``: of the kernel, whose parts count as chunks. ArrayError if the array cannot do
+    any step of it."""
+    conv, spec, every = whole.conv, whole.spec, packed_parts(whole, cuts)
+    kind, geometry, weights = spec.kind, spec.array, every[-1]
     found: list[tuple[float, ...]] = []
     prices: list[PatchPrice] = []
     for mode in _modes(conv, spec):
         placement, granule = kind.placement(geometry, mode), kind.granule(geometry, mode)
         for filters in _filter_tiles(weights, spec, placement.slots, granule):
-            chunkings = _chunkings(every, spec, placement, filters)
+            chunkings = _chunkings(every, spec, placement, filters, wgt_rows)
             for channels, rows in islice(chunkings, CHUNKINGS):
                 found.append(
                     (
@@ -185,10 +186,14 @@ def _filter_tiles(weights: PackedWeights, spec: AccelSpec, slots: int, granule: 
 
 
 def _chunkings(
-    parts: Sequence[PackedWeights], spec: AccelSpec, placement: StreamPlacement, filters: int
+    parts: Sequence[PackedWeights],
+    spec: AccelSpec,
+    placement: StreamPlacement,
+    filters: int,
+    wgt_rows: int,
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Channels of a chunk that the array takes, and the WGT rows of every tile of weights
-    [tiles, chunks of all parts], where two tiles fit or all of them do."""
+    [tiles, chunks of all parts], where two tiles fit in ``wgt_rows`` or all of them do."""
     every = parts[0].channels
     sizes = {min(blocks(-(-every // parts)) * BLOCK, every) for parts in CHUNKS}
     for size in sorted(sizes, reverse=True):
@@ -196,7 +201,7 @@ def _chunkings(
         if size > MOST_CHANNELS or not all(takes):
             continue
         rows = np.concatenate([part.rows(filters, size, placement) for part in parts], axis=1)
-        if rows.max() * (1 if rows.size == 1 else 2) <= spec.wgt_rows:
+        if rows.max() * (1 if rows.size == 1 else 2) <= wgt_rows:
             yield size, rows
 
 

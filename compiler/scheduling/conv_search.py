@@ -27,7 +27,9 @@ from zeroskip.compiler.ir.kernel_parts import (
     kernel_parts,
     smaller_cuts,
 )
-from zeroskip.compiler.ir.schedule import ConvPlan
+from zeroskip.compiler.ir.schedule import ROWS, ConvPlan
+from zeroskip.compiler.ir.trailing import kernel_of_rows
+from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.scheduling.conv_mappings import Mappings, enumerate_mappings, least_rows
 from zeroskip.compiler.scheduling.cost_model import (
@@ -38,6 +40,7 @@ from zeroskip.compiler.scheduling.cost_model import (
     CostEstimates,
     Floats,
     Ints,
+    Part,
     TileContext,
     TileTraffic,
     Tilings,
@@ -50,6 +53,7 @@ Need: TypeAlias = tuple[str, int, int]
 
 MOST_PARTS = 256  # that a kernel is cut into
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
+TURNS = 2  # operations that share WGT where one of them trails
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
 # Of a batch, whose images all pass a chunk of the weights before the next is read.
 OF_BATCH = (*LOOPS, ("chunks", False), ("chunks", True))
@@ -62,7 +66,8 @@ class ConvSearch:
         self.conv, self.spec = conv, spec
         self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
-        self._known: dict[Cuts, Mappings] = {}
+        self._weights = PackedWeights(conv, spec)
+        self._known: dict[tuple[Cuts, int], Mappings] = {}
 
     def ranked(
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
@@ -70,7 +75,9 @@ class ConvSearch:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``), by
         themselves or among others; none where not even the lanes' windows hold a step. By itself a
         kernel of which nothing fits goes in the fewest parts that do."""
-        found = self._ranked(place, count, alone, objective, WHOLE)
+        trails = place.part is Part.TRAILING
+        kernel = kernel_of_rows(self.conv) if trails else WHOLE
+        found = self._ranked(place, count, alone, objective, kernel)
         if found or not alone or any(size > room for _, size, room in self._needs()):
             return found
         for cuts in smaller_cuts(self.conv.window.kernel):
@@ -82,13 +89,15 @@ class ConvSearch:
     def _ranked(
         self, place: TileContext, count: int, alone: bool, objective: Objective, cuts: Cuts
     ) -> list[Candidate]:
-        mappings = self.mappings(cuts)
+        mappings = self.mappings(cuts, 1 if place.part is Part.OWN else TURNS)
         if not len(mappings):
             return []
-        geometry = _Geometry.of(self.conv, place.rows, cuts)
+        geometry = _Geometry.of(self.conv, place.rows, cuts, max(place.rows, place.most))
         orders = LOOPS if self.conv.y.value.images == 1 else OF_BATCH
         if cuts != WHOLE:  # the input of another part is another
             orders = tuple((outer, keep) for outer, keep in orders if not keep)
+        if place.part is Part.TRAILING:
+            orders = ((ROWS, False),)
         loops = [_Loops(self, mappings, place, geometry, *each) for each in orders]
         costs = CostEstimates.join([each.costs() for each in loops])
         ranked = []
@@ -98,16 +107,18 @@ class ConvSearch:
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
 
-    def mappings(self, cuts: Cuts = WHOLE) -> Mappings:
-        """How the lanes can work through the weights; none if no step fits in their windows."""
-        if cuts not in self._known:
-            energy = self.energy is not None
+    def mappings(self, cuts: Cuts = WHOLE, share: int = 1) -> Mappings:
+        """How the lanes can work through the weights, two tiles of which take a part of WGT; none
+        if no step fits in their windows."""
+        key = cuts, share
+        if key not in self._known:
+            energy, room = self.energy is not None, self.spec.wgt_rows // share
             try:
-                found = enumerate_mappings(self.conv, self.spec, energy=energy, cuts=cuts)
+                found = enumerate_mappings(self._weights, room, energy=energy, cuts=cuts)
             except ArrayError as problem:
                 self._window, found = str(problem), Mappings.of([], [])
-            self._known[cuts] = found
-        return self._known[cuts]
+            self._known[key] = found
+        return self._known[key]
 
     def misfit(self) -> str:
         """Why no schedule fits by itself, a phrase."""
@@ -140,7 +151,8 @@ def too_big(spec: AccelSpec, act: int, wgt: int = 0) -> str:
 
 @dataclass(frozen=True)
 class _Geometry:
-    """The patches of some rows of output, what they look at, and what all look at together. kernel:
+    """The patches of some rows of output, what they look at, and what all of the most rows that are
+    made at a time look at together. kernel:
     parts that the kernel is cut into; x is then what patches look at through all of them, its patch
     that of one. small: patches that an instruction has the bits for."""
 
@@ -152,7 +164,7 @@ class _Geometry:
     small: Bools
 
     @staticmethod
-    def of(conv: ops.ConvOp, rows: int, kernel: Cuts) -> _Geometry:
+    def of(conv: ops.ConvOp, rows: int, kernel: Cuts, most: int) -> _Geometry:
         parts = kernel_parts(conv, kernel)
         window = parts[-1].window
         images, high = images_in(conv, rows)
@@ -160,14 +172,15 @@ class _Geometry:
         spatial = conv.x.spatial if conv.images == 1 else conv.x.value.image
         across = least_across(window, size[1], spatial[1])
         cuts = Tilings.of(*size, images, across)
-        stripe = Tilings.whole(*size, images).input_footprint(conv.window, spatial)
+        held, tall = images_in(conv, most)
+        stripe = Tilings.whole(tall, size[1], held).input_footprint(conv.window, spatial)
         x = cuts.input_footprint(window, spatial)
         return _Geometry(
             kernel,
             cuts,
             cuts.input_footprint(Window(), size),
             replace(x, pixels=x.pixels * len(parts), runs=x.runs * len(parts)),
-            replace(stripe, patch=stripe.patch * images),
+            replace(stripe, patch=stripe.patch * held),
             cuts.take_no_more(window, spatial),
         )
 
@@ -230,9 +243,9 @@ class _Loops:
             again = np.ones_like(again)
         read, loaded, first = self._input_bytes()
         weights = mappings.tiles * mappings.chunks
-        moving = self._moving_rows()
+        moving, array = self._moving_rows(), mappings.array_cycles(self.geometry.cuts)
         return CostEstimates.of(
-            array=mappings.array_cycles(self.geometry.cuts),
+            array=array,
             loads=bus.cycles(read + written * operand, loaded + stored * operand),
             weights=bus.cycles(mappings.nbytes * again, weights * again),
             stores=bus.cycles(written * (not place.y), stored * (not place.y)),
@@ -243,7 +256,7 @@ class _Loops:
             all_rows=mappings.all_rows,
             act=moving,
             energy=mappings.energy * self.place.rows * self.conv.y.spatial[1],
-            fits=self._fits(moving),
+            fits=self._fits(moving) & self._short(array / (pieces * weights)),
         )
 
     def _input_bytes(self) -> tuple[Floats, Ints, Floats]:
@@ -274,6 +287,13 @@ class _Loops:
             rows = rows + -(-mappings.channels // BLOCK) * geometry.x.patch
         return rows
 
+    def _short(self, step: Floats) -> Bools:
+        """Whether steps are short enough for others to take turns with them: while the array is at
+        one, the bus is to fill no more of WGT than is not in use. step: cycles of one."""
+        if self.place.part is not Part.OTHER:
+            return np.ones(1, np.bool_)
+        return np.asarray(step * 2 * self.spec.dram.bytes_per_cycle <= self.spec.sram.wgt_bytes)
+
     def _fits(self, moving: Ints) -> Bools:
         """Whether the tiles of two steps fit in ACT, and partial sums in ACC."""
         mappings, place, geometry = self.mappings, self.place, self.geometry
@@ -287,11 +307,15 @@ class _Loops:
         if self.keep and self.outer == "pixels":
             fits &= whole
         held = geometry.cuts.pieces if self.outer == "chunks" else 1
-        return np.asarray(fits & (whole | (held * self._sums() <= self.spec.acc_rows)))
+        free = self.spec.acc_rows - place.sums
+        return np.asarray(fits & (whole | (held * self._sums() <= free)))
 
     def _sums(self) -> Ints:
-        """ACC rows of a patch's partial sums."""
+        """ACC rows of a patch's partial sums, or of those of all filters."""
         slots, wide = self.mappings.slots, self.mappings.granule
+        if self.outer == ROWS:
+            of_tile = -(-self.filters // slots) * -(-np.minimum(slots, self.filters) // BLOCK)
+            return np.asarray(self.mappings.tiles * of_tile)
         sums: Ints = (
             -(-self.geometry.y.patch // wide)
             * wide

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,17 +56,31 @@ class Bus:
         return (nbytes / self.width + self.opening * transfers) * self.stretch
 
 
+class Part(Enum):
+    """What an operation is in a group whose last one trails: neither, another, the last."""
+
+    OWN = "own"
+    OTHER = "other"
+    TRAILING = "trailing"
+
+
 @dataclass(frozen=True)
 class TileContext:
-    """What a schedule is searched for. rows: image rows of the output that are made at a time;
+    """What a schedule is searched for. rows: image rows of the output that are made at a time,
+    usually; most: at most, if more than these;
     act: rows of ACT that are free in one piece; x, y, r: of input, output and operand, whether
-    they stay on chip, so that no tile of them is moved."""
+    they stay on chip, so that no tile of them is moved. In a group whose last operation trails,
+    part: whether the operation is that one or another of the group, whose steps take turns; sums:
+    rows of ACC that are taken."""
 
     rows: int
     act: int
     x: bool = False
     y: bool = False
     operand: bool = False
+    part: Part = Part.OWN
+    most: int = 0
+    sums: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ operation is a group too, so the result is never worse than plain execution by t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from typing import TypeAlias
 
 import numpy as np
@@ -23,30 +24,20 @@ from zeroskip.compiler.ir.liveness import Liveness, LiveRange
 from zeroskip.compiler.ir.ops import Op, Region
 from zeroskip.compiler.ir.schedule import Buffer, GroupPlan
 from zeroskip.compiler.ir.stripes import StripePlan, StripePlanner
+from zeroskip.compiler.ir.trailing import can_trail, waiting_sums
 from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch, WeaveSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
-from zeroskip.compiler.scheduling.cost_model import Bus, Candidate, Floats, TileContext
+from zeroskip.compiler.scheduling.cost_model import Candidate, Part, TileContext
+from zeroskip.compiler.scheduling.group_candidates import GroupCandidate, PricedGroup, Tail
+from zeroskip.compiler.scheduling.group_costs import GroupCosts
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
-from zeroskip.compiler.scheduling.overlap_model import (
-    ALL_ROWS,
-    ARRAY,
-    COLUMNS,
-    FIRST_TILE,
-    LAST_TILE,
-    LOADS,
-    NO_PREFETCH_ROOM,
-    ROWS,
-    STORES,
-    WAW_STALL,
-    WEIGHT_TILE,
-    WEIGHTS,
-    pipelined_cycles,
-)
 from zeroskip.compiler.scheduling.sram_allocator import LiveBuffer, allocate, largest_gap
 
 Search: TypeAlias = ConvSearch | ChannelSearch
 
 STRIPE_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
+SPILLS = 3  # numbers of values that stay on chip, from the most that fits on
+PATIENCE = 3  # longer groups that are tried without finding a better one
 TRIED = 3  # numbers of stripes, from the least that fits on
 TOGETHER = "its frames fit one by one, but not as one group"
 GRAIN = 32  # parts of ACT that free room is rounded down to, so that searches are found again
@@ -100,32 +91,6 @@ def search_of(op: Op, spec: AccelSpec, *, energy: bool = False) -> Search:
     return SEARCHES[type(op)](op, spec, energy=energy)
 
 
-@dataclass(frozen=True)
-class GroupCandidate:
-    """A group before its tiles are known: rows of its values in each stripe, those that stay on
-    chip, the place of each operation. shared: rows of ACT that are free both at an operation and at
-    the one before (before the first: the last); behind: whether it writes where a result lies that
-    the one before was the last to read and that goes to DRAM, too."""
-
-    first: int
-    stripes: int
-    stripe_plans: Mapping[str, StripePlan]
-    on_chip: frozenset[str]
-    places: tuple[TileContext, ...]
-    shared: tuple[int, ...]
-    waw_stalls: tuple[bool, ...]
-    buffers: tuple[Buffer, ...]
-
-
-@dataclass(frozen=True)
-class PricedGroup:
-    """A group, its estimated cycles, and the picojoules of its events (0 where nobody asks)."""
-
-    plan: GroupPlan
-    cycles: float
-    picojoules: float = 0.0
-
-
 class FusionSearch:
     """The groups of a region that are best by an objective. cycles, picojoules: estimates of what
     ``best`` found last."""
@@ -148,7 +113,7 @@ class FusionSearch:
             for index, op in enumerate(region.ops)
         ]
         self.known: dict[tuple[Search, TileContext, bool], Candidate | None] = {}
-        self.works: dict[tuple[Candidate, StripePlan, bool, bool], Floats] = {}
+        self.costs = GroupCosts(region.ops, spec, self.liveness, self.energy)
         self.starts = _starts(region.ops)
         self.progress = progress or no_progress
 
@@ -156,7 +121,7 @@ class FusionSearch:
         """Search by another objective from now on."""
         self.objective = objective
         self.known.clear()
-        self.works.clear()
+        self.costs.works.clear()
 
     def best(self) -> list[GroupPlan]:
         """The groups of the least estimated score. CompileError if an operation does not fit."""
@@ -167,7 +132,8 @@ class FusionSearch:
                 continue
             self.progress(self.ops[last - 1].node, last - 1, count)
             options = []
-            for first, found in self._ending(last):
+            trailed = self._trailed_by(last, lambda first: cheapest[first][0])
+            for first, found in chain(self._ending(last), trailed):
                 score, groups = cheapest[first]
                 options.append((score + self._score(found), [*groups, found]))
             cheapest[last] = min(options, key=lambda each: each[0])
@@ -200,10 +166,20 @@ class FusionSearch:
             return alone
         return {op.node: TOGETHER for op in self.ops[first:last]}
 
+    def again(self, first: int, group: GroupPlan) -> GroupCandidate | None:
+        """A group from that operation on before its tiles are known, the same values on chip; None
+        if it does not fit."""
+        last, kept = first + len(group.plans), {buffer.maker for buffer in group.buffers}
+        planner = StripePlanner(group.stripes, group.trails)
+        if not all(planner.prepend(op) for op in reversed(self.ops[first:last])):
+            return None
+        held = [each for each in self.liveness.resident(first, last) if each.first in kept]
+        return self._candidate(first, last, planner, held)
+
     def group(self, first: int, last: int, stripes: int) -> PricedGroup | None:
         """The group of operations first..last-1 in so many stripes; None if it does not fit."""
         candidate = self.candidate(first, last, stripes)
-        return None if candidate is None else self._priced(candidate)
+        return None if candidate is None else self.priced(candidate)
 
     def candidate(self, first: int, last: int, stripes: int) -> GroupCandidate | None:
         """How that group is cut and where its values are; None if they do not fit."""
@@ -216,7 +192,7 @@ class FusionSearch:
         """The best group that ends before ``last``, for each first operation it can have. One whose
         last operation finds nothing on chip is no better than two groups; the frames of a volume
         stay together."""
-        self.works.clear()
+        self.costs.works.clear()
         own = self.starts[last - 1]
         alone = self.group(own, last, 1)
         if alone is None:
@@ -228,7 +204,7 @@ class FusionSearch:
             return
         most = self.ops[last - 1].y.spatial[0]
         tails = [
-            _Tail(self.ops, last, stripes)
+            Tail(self.ops, last, stripes)
             for stripes in stripe_counts(self.ops[last - 1].y.value.images)
             if stripes == 1 or stripes <= most
         ]
@@ -240,7 +216,7 @@ class FusionSearch:
                 candidate = (
                     self._candidate(first, last, tail.planner) if tail.reach(first) else None
                 )
-                group = None if candidate is None else self._priced(candidate)
+                group = None if candidate is None else self.priced(candidate)
                 if group is not None:
                     found.append(group)
                 elif not found:
@@ -251,6 +227,58 @@ class FusionSearch:
                 return
             yield first, min(found, key=self._score)
 
+    def _trailed_by(
+        self, last: int, before: Callable[[int], float]
+    ) -> Iterator[tuple[int, PricedGroup]]:
+        """The best group whose last operation, that before ``last``, trails the others, for each
+        first operation it can have, as long as longer groups pay. before: the score of what comes
+        before an operation."""
+        op, nearest = self.ops[last - 1], self.liveness.earliest_start(last - 1)
+        if nearest is None or not can_trail(op):
+            return
+        tails = [
+            Tail(self.ops, last, stripes, trails=True)
+            for stripes in STRIPE_COUNTS
+            if 1 < stripes <= op.x.spatial[0]
+        ]
+        least, worse = np.inf, 0
+        for first in range(nearest, -1, -1):
+            if self.starts[first] != first:
+                continue
+            tails = [tail for tail in tails if tail.reach(first)]
+            candidates = chain(*(self._trailed(first, last, tail.planner) for tail in tails))
+            found = [each for each in map(self.priced, candidates) if each is not None]
+            if not found:
+                return
+            best = min(found, key=self._score)
+            yield first, best
+            score = before(first) + self._score(best)
+            worse = 0 if score < least else worse + 1
+            least = min(least, score)
+            if worse == PATIENCE:
+                return
+
+    def trailed(self, first: int, last: int, stripes: int) -> list[GroupCandidate]:
+        """Groups of operations first..last-1 in so many stripes of which the last trails the
+        others, with as many values on chip as fit and with fewer."""
+        op, planner = self.ops[last - 1], StripePlanner(stripes, trails=True)
+        if not can_trail(op) or not 1 < stripes <= op.x.spatial[0]:
+            return []
+        cut = all(planner.prepend(each) for each in reversed(self.ops[first:last]))
+        return [*self._trailed(first, last, planner)] if cut else []
+
+    def _trailed(self, first: int, last: int, planner: StripePlanner) -> Iterator[GroupCandidate]:
+        """Groups whose last operation trails, with all the values on chip that fit, the smallest
+        ones, and with fewer of them, which leaves room for tiles. The others go through DRAM."""
+        held, plans = self.liveness.resident(first, last), planner.stripe_plans
+        held.sort(key=lambda each: plans[each.value.name].buffer_rows)
+        found = (
+            self._candidate(first, last, planner, held[:count])
+            for count in range(len(held), 0, -1)
+            if self.ops[last - 1].x.value in [each.value for each in held[:count]]
+        )
+        yield from islice((each for each in found if each is not None), SPILLS)
+
     def _enough(self, found: Sequence[PricedGroup]) -> bool:
         """Whether other numbers of stripes are hardly better: where the values fit whole, one is
         tried against two; it is worse where they leave little room for tiles."""
@@ -258,11 +286,23 @@ class FusionSearch:
             return self._score(found[0]) <= self._score(found[1])
         return len(found) == TRIED
 
-    def _candidate(self, first: int, last: int, planner: StripePlanner) -> GroupCandidate | None:
-        held = self.liveness.resident(first, last)
+    def _candidate(
+        self,
+        first: int,
+        last: int,
+        planner: StripePlanner,
+        held: Sequence[LiveRange] | None = None,
+    ) -> GroupCandidate | None:
+        """held: the values that are to stay on chip; None: all that may."""
+        held = self.liveness.resident(first, last) if held is None else held
         stripe_plans = planner.stripe_plans
+        early = self.ops[last - 1].x.value.name if planner.trails else None
         needs = [
-            LiveBuffer(each.first, each.last, stripe_plans[each.value.name].buffer_rows)
+            LiveBuffer(
+                0 if each.value.name == early else each.first,
+                each.last,
+                stripe_plans[each.value.name].buffer_rows,
+            )
             for each in held
         ]
         acts = allocate(needs, self.spec.act_rows)
@@ -278,11 +318,16 @@ class FusionSearch:
             ]
             for index in range(last - first)
         ]
+        gaps = [largest_gap(busy, rows) for busy in taken]
+        parts = [Part.OWN] * len(gaps)
+        if planner.trails:  # whose own tiles are small, and beside those of any other operation
+            parts, small = [*[Part.OTHER] * (len(gaps) - 1), Part.TRAILING], rows // GRAIN
+            gaps = [*(gap - small for gap in gaps[:-1]), min(small, *gaps)]
+            if min(gaps) < 0:
+                return None
         places = tuple(
-            self._place(
-                op, stripe_plans[op.y.value.name].most_made, largest_gap(busy, rows), on_chip
-            )
-            for op, busy in zip(self.ops[first:last], taken, strict=True)
+            self._place(op, stripe_plans[op.y.value.name], gap, on_chip, part)
+            for op, gap, part in zip(self.ops[first:last], gaps, parts, strict=True)
         )
         shared = tuple(
             largest_gap(taken[index - 1] + busy, rows) for index, busy in enumerate(taken)
@@ -294,9 +339,17 @@ class FusionSearch:
         behind = tuple(
             self._is_behind(index, spans, needed, first, last) for index in range(last - first)
         )
-        buffers = tuple(Buffer(need.first, act) for need, act in zip(needs, acts, strict=True))
+        buffers = tuple(Buffer(each.first, act) for each, act in zip(held, acts, strict=True))
         return GroupCandidate(
-            first, planner.stripes, stripe_plans, on_chip, places, shared, behind, buffers
+            first,
+            planner.stripes,
+            planner.trails,
+            stripe_plans,
+            on_chip,
+            places,
+            shared,
+            behind,
+            buffers,
         )
 
     def _is_behind(
@@ -318,13 +371,18 @@ class FusionSearch:
             for low, high in own
         )
 
-    def _place(self, op: Op, rows: int, act: int, on_chip: frozenset[str]) -> TileContext:
+    def _place(
+        self, op: Op, of: StripePlan, act: int, on_chip: frozenset[str], part: Part
+    ) -> TileContext:
         """Room is rounded, and does not matter where nothing moves."""
         x, *r = [view.value.name in on_chip for view in op.reads]
         y = op.y.value.name in on_chip
         grain = max(1, self.spec.act_rows // GRAIN)
         free = act // grain * grain if act >= 4 * grain else act
-        return TileContext(rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]))
+        rows = of.most_made if part is Part.OWN else of.usually_made
+        return TileContext(
+            rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]), part, of.most_made
+        )
 
     def _best(self, index: int, place: TileContext, alone: bool) -> Candidate | None:
         search = self.searches[index]
@@ -334,108 +392,40 @@ class FusionSearch:
             self.known[key] = ranked[0] if ranked else None
         return self.known[key]
 
-    def _priced(self, candidate: GroupCandidate) -> PricedGroup | None:
+    def priced(self, candidate: GroupCandidate) -> PricedGroup | None:
         """The group with the best tiles for each operation; None if some has none that fit."""
         alone = len(candidate.places) == 1
-        chosen = []
-        for index, place in enumerate(candidate.places, candidate.first):
-            best = self._best(index, place, alone)
-            if best is None:
-                return None
-            chosen.append(best)
+        chosen = self._chosen(candidate, alone)
+        if chosen is None:
+            return None
         plan = GroupPlan(candidate.stripes, tuple(each.plan for each in chosen), candidate.buffers)
         if not alone:
-            return PricedGroup(plan, *self._costs(candidate, chosen))
+            return PricedGroup(plan, *self.costs.of(candidate, chosen))
         cost = chosen[0].cost
         spent = 0.0 if self.energy is None else cost.picojoules(self.energy)
         return PricedGroup(plan, cost.alone(self.spec.dram.latency_cycles), spent)
 
-    def _costs(self, candidate: GroupCandidate, chosen: Sequence[Candidate]) -> tuple[float, float]:
-        """Cycles and picojoules of a group of several operations."""
-        first, last = candidate.first, candidate.first + len(chosen)
-        needed = self.liveness.live_out(first, last)
-        works = []
-        for op, choice in zip(self.ops[first:last], chosen, strict=True):
-            name = op.y.value.name
-            key = choice, candidate.stripe_plans[name], name in candidate.on_chip, name in needed
-            if key not in self.works:
-                self.works[key] = self._work(op, *key)
-            works.append(self.works[key])
-        table = np.stack(works, axis=1)
-        table[:, :, WAW_STALL] = candidate.waw_stalls
-        moving = [each.cost.act for each in chosen]
-        table[:, :, NO_PREFETCH_ROOM] = [
-            before + own > room
-            for before, own, room in zip(
-                [moving[-1], *moving], moving, candidate.shared, strict=False
-            )
-        ]
-        rows = [each.cost.all_rows for each in chosen]
-        if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
-            table[1:, :, [WEIGHT_TILE, WEIGHTS, ROWS, ALL_ROWS]] = 0
-        ends = chosen[-1].cost.last - chosen[0].cost.first - chosen[0].cost.tile
-        cycles = ends / 2 + pipelined_cycles(
-            table.reshape(-1, table.shape[2]), self.spec.wgt_rows, self.spec.dram.latency_cycles
-        )
-        return cycles, self._picojoules(candidate, chosen, table)
-
-    def _picojoules(
-        self, candidate: GroupCandidate, chosen: Sequence[Candidate], table: Floats
-    ) -> float:
-        """Of the events of a group: on the array, for all rows that its stripes make, and of what
-        the bus moves."""
-        if self.energy is None:
-            return 0.0
-        spent = 0.0
-        for op, choice in zip(self.ops[candidate.first :], chosen, strict=False):
-            of = candidate.stripe_plans[op.y.value.name]
-            spent += choice.cost.energy * float((of.end - of.made).sum()) / of.most_made
-        loads, tile, weights, stores = (
-            float(table[:, :, column].sum()) for column in (LOADS, WEIGHT_TILE, WEIGHTS, STORES)
-        )
-        moved: float = self.energy.picojoules(loads, tile + weights, stores)
-        return spent + moved
-
-    def _work(
-        self, op: Op, choice: Candidate, of: StripePlan, on_chip: bool, needed: bool
-    ) -> Floats:
-        """Of an operation in each stripe (``pipeline.overlapped``)."""
-        cost, made = choice.cost, of.end - of.made
-        work = np.zeros((len(made), COLUMNS))
-        work[:, ARRAY] = [choice.array(rows) if rows else 0.0 for rows in made.tolist()]
-        work[:, LOADS], work[:, STORES] = (
-            cycles * made / of.most_made for cycles in (cost.loads, cost.stores)
-        )
-        if on_chip:
-            row = Bus.of(self.spec).cycles(op.y.channels * op.y.spatial[1], 0)
-            work[:, STORES] += (of.end - (of.made if needed else of.carried)) * row
-            work[:, LOADS] += (of.made - of.needed) * row
-        work[:, LAST_TILE] = np.minimum(cost.last, work[:, STORES])
-        work[:, FIRST_TILE] = np.minimum(cost.first, work[:, LOADS])
-        work[:, WEIGHT_TILE], work[:, WEIGHTS] = cost.tile, cost.weights - cost.tile
-        work[:, ROWS], work[:, ALL_ROWS] = cost.rows, cost.all_rows
-        return work
+    def _chosen(self, candidate: GroupCandidate, alone: bool) -> list[Candidate] | None:
+        """The best tiles for each operation; None if one has none that fit. Those of one that
+        trails come first: its sums wait in ACC while others have theirs there."""
+        chosen: list[Candidate] = []
+        sums, last = 0, candidate.first + len(candidate.places) - 1
+        for index, place in reversed([*enumerate(candidate.places, candidate.first)]):
+            best = self._best(index, replace(place, sums=sums) if sums else place, alone)
+            if best is None:
+                return None
+            chosen.insert(0, best)
+            if candidate.trails and index == last:
+                sums = waiting_sums(self.ops[index], best.plan, self.spec)
+        return chosen
 
 
 def estimate(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> float:
     """Estimated cycles of the groups of a region, each with its best tiles."""
     search, first, cycles = FusionSearch(region, spec), 0, 0.0
     for group in groups:
-        found = search.group(first, first + len(group.plans), group.stripes)
+        candidate = search.again(first, group)
+        found = None if candidate is None else search.priced(candidate)
         first += len(group.plans)
         cycles += found.cycles if found is not None else 0.0
     return cycles
-
-
-class _Tail:
-    """The operations up to ``last``, cut into stripes as far back as they have been reached."""
-
-    def __init__(self, steps: Sequence[Op], last: int, stripes: int) -> None:
-        self.steps, self.first = steps, last
-        self.planner = StripePlanner(stripes)
-
-    def reach(self, first: int) -> bool:
-        """Go back to an operation; False if that cannot be cut."""
-        while self.first > first and self.planner.prepend(self.steps[self.first - 1]):
-            self.first -= 1
-        return self.first == first

@@ -29,6 +29,8 @@ COLUMNS = 11
     WAW_STALL,
 ) = range(COLUMNS)
 
+UNHIDDEN = 0.1  # of the time of array or bus, where the other has more to do and steps take turns
+
 
 @njit_cached
 def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
@@ -69,3 +71,13 @@ def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
         if works[at, STORES] > 0:
             stored = max(bus, array + works[at, LAST_TILE])
     return max(array, bus)
+
+
+def alternating_cycles(works: Floats, latency: int) -> float:
+    """Cycles of passes [passes, operations, COLUMNS] in which steps of the last operation, which
+    trails, take turns with those of the others: in each those of array or bus, whichever has more,
+    and a part of the other's, since one waits for the other now and then."""
+    array = works[:, :, ARRAY].sum(axis=1)
+    bus = works[:, :, [LOADS, STORES, WEIGHT_TILE, WEIGHTS]].sum(axis=(1, 2))
+    taken = np.maximum(array, bus) + UNHIDDEN * np.minimum(array, bus) + 2 * latency
+    return float(taken.sum())

@@ -20,7 +20,8 @@ from zeroskip.compiler.ir.ops import Region
 from zeroskip.compiler.ir.schedule import GroupPlan
 from zeroskip.compiler.ir.stripes import plan_stripes
 from zeroskip.compiler.lowering.lower import lower
-from zeroskip.compiler.scheduling.fusion import FusionSearch, PricedGroup
+from zeroskip.compiler.scheduling.fusion import FusionSearch
+from zeroskip.compiler.scheduling.group_candidates import PricedGroup
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     COLUMNS,

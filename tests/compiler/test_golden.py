@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,15 @@ def _gated(b: GraphBuilder) -> LayerGraph:
     return b.graph(b.multiply(x, gate))
 
 
-GRAPHS = {"": _plain, "gated_": _gated}
+def _headed(b: GraphBuilder) -> LayerGraph:
+    """A dense layer whose weights are loaded while the convolutions before it run."""
+    x = b.conv(b.input(64, 16, 16), 96, (3, 3), pad=(1, 1, 1, 1))
+    x = b.pool(b.conv(x, 96, (3, 3), pad=(1, 1, 1, 1)), "max", 2, 2)
+    return b.graph(b.dense(b.reshape(x, 96 * 8 * 8), 512))
+
+
+GRAPHS = {"": _plain, "gated_": _gated, "headed_": _headed}
+LEVELS = ("layers", "schedule", "asm", "tosa")
 
 
 def _text(level: str, network: str) -> str:
@@ -51,8 +60,10 @@ def _text(level: str, network: str) -> str:
     return assembly_text(emit_region(region, spec, plans))
 
 
-@pytest.mark.parametrize("level", ["layers", "schedule", "asm", "tosa"])
-@pytest.mark.parametrize("network", GRAPHS)
+@pytest.mark.parametrize(
+    ("network", "level"),
+    [*product(("", "gated_"), LEVELS), ("headed_", "schedule")],
+)
 def test_golden(network: str, level: str, request: pytest.FixtureRequest) -> None:
     path = FOLDER / f"{network}{level}.txt"
     found = _text(level, network)

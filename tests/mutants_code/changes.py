@@ -26,6 +26,7 @@ from tests.mutants_code.of_report import REPORT
 from tests.mutants_code.of_runtime import RUNTIME
 from tests.mutants_code.of_storage import STORAGE
 from tests.mutants_code.of_tosa import TOSA
+from tests.mutants_code.of_trailing import TRAILING
 from tests.mutants_code.of_tvm import TVM
 from tests.mutants_code.of_volumes import VOLUMES
 
@@ -39,6 +40,7 @@ CHANGES: tuple[Change, ...] = (
     *JUDGES_OF_COMPILER,
     *VOLUMES,
     *BATCHES,
+    *TRAILING,
     *MOVES,
     *OPERATORS,
     *MLIR,

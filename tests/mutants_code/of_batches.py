@@ -15,8 +15,8 @@ BATCHES: tuple[Change, ...] = (
     Change(
         "compiler/codegen/conv.py",
         "the table of a part serves the next",
-        "if step.part != held:",
-        "if held < 0:",
+        "if self.out.weight_table != (self.id, step.part):",
+        "if self.out.weight_table is None:",
         "compiler/test_kernel_parts.py::test_every_bit",
     ),
     Change(
@@ -120,8 +120,8 @@ BATCHES: tuple[Change, ...] = (
     Change(
         "compiler/codegen/conv.py",
         "the sums of all tiles lie in one place",
-        "acc=step.outputs * len(",
-        "acc=0 * len(",
+        "own = step.outputs * len(",
+        "own = 0 * len(",
         "compiler/test_batches.py::test_every_target_takes_a_batch",
     ),
     Change(

@@ -286,7 +286,7 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/scheduling/conv_search.py",
         "partial sums need not fit in ACC",
-        "(whole | (held * self._sums() <= self.spec.acc_rows))",
+        "(whole | (held * self._sums() <= free))",
         "(whole | True)",
         "compiler/test_bits.py::test_partial_sums_take_no_more_room_than_there_is",
     ),

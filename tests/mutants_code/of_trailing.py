@@ -1,0 +1,71 @@
+"""Changes to dense layers whose weights are loaded while the layers before them run."""
+
+from __future__ import annotations
+
+from tests.mutants_code.change import Change
+
+EXACT = "compiler/test_trailing.py::test_every_group_with_a_layer_that_trails_is_exact"
+LOADED = (
+    "compiler/test_trailing.py::test_weights_of_a_dense_layer_are_loaded_while_convolutions_run"
+)
+
+TRAILING: tuple[Change, ...] = (
+    Change(
+        "compiler/codegen/conv.py",
+        "sums of others lie where those of the layer that trails wait",
+        "return self.out.waiting_sums + own",
+        "return own",
+        EXACT,
+    ),
+    Change(
+        "compiler/codegen/conv.py",
+        "tiles of filters have their sums in one place",
+        "return step.outputs * len(accumulator_rows(self._slots, self.plan.filters))",
+        "return 0 * len(accumulator_rows(self._slots, self.plan.filters))",
+        EXACT,
+    ),
+    Change(
+        "compiler/codegen/conv.py",
+        "every band begins a sum anew",
+        "first = row == 0 and chunk == chunks[0]",
+        "first = row == rows.start and chunk == chunks[0]",
+        EXACT,
+    ),
+    Change(
+        "compiler/codegen/group.py",
+        "what the layer that trails looks at is on chip for its reader only",
+        "if each.first <= index <= each.last or each.value == self.early",
+        "if each.first <= index <= each.last",
+        EXACT,
+    ),
+    Change(
+        "compiler/codegen/group.py",
+        "the layer that trails waits for the end of each pass",
+        "due = int(count * passed / every) if every else 0",
+        "due = 0",
+        LOADED,
+    ),
+    Change(
+        "compiler/ir/stripes.py",
+        "a map's rows are multiplied in the pass that makes them",
+        "self._firsts[op.x.value.name] = np.concatenate(([rows, 0], edges[:-1]))",
+        "self._firsts[op.x.value.name] = np.concatenate(([0], edges))",
+        "compiler/test_trailing.py"
+        "::test_a_layer_that_trails_multiplies_each_row_after_the_band_that_makes_it",
+    ),
+    Change(
+        "compiler/ir/trailing.py",
+        "rows left over go to the last bands",
+        "return -(-rows * np.arange(1, bands + 1) // bands)",
+        "return rows * np.arange(1, bands + 1) // bands",
+        "compiler/test_trailing.py"
+        "::test_a_layer_that_trails_multiplies_each_row_after_the_band_that_makes_it",
+    ),
+    Change(
+        "compiler/ir/trailing.py",
+        "the layer of a batch trails",
+        "and op.y.pixels == op.x.value.images == 1",
+        "and op.y.pixels == 1",
+        "compiler/test_trailing.py::test_a_batch_does_not_trail",
+    ),
+)
