@@ -176,7 +176,7 @@ def _conflicts(
     pixels: int,
 ) -> None:
     for quad in range(len(cf)):
-        hits, most = np.zeros(banks, np.int32), 0
+        hits, most = np.zeros(banks, np.int64), 0
         for n in range(quad * pixels, min(outputs, (quad + 1) * pixels)):
             y = top + n // width * row_stride
             x = left + n % width * col_stride

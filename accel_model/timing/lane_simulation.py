@@ -44,14 +44,11 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     return cost
 
 
-@njit_cached
 def by_slot(work: Int32, groups: int, slots: int) -> Int32:
     """int32 [F, J] -> int32 [groups, J, slots], 0 where there is no stream."""
-    found = np.zeros((groups, work.shape[1], slots), np.int32)
-    for n in range(len(work)):
-        for j in range(work.shape[1]):
-            found[n // slots, j, n % slots] = work[n, j]
-    return found
+    found = np.zeros((groups * slots, work.shape[1]), np.int32)
+    found[: len(work)] = work
+    return np.ascontiguousarray(found.reshape(groups, slots, -1).swapaxes(1, 2))
 
 
 # --------------------------------------------------------------------------------- simulation
