@@ -144,7 +144,7 @@ class FilterSet:
     def nonzeros_at(self) -> Int64:
         """int64 [taps]: weights that are not zero at each tap."""
         counts = np.zeros(self.shape.taps, np.int64)
-        _count_at_taps(self.matrix, counts)
+        _count_at_taps(self.matrix, np.empty(BLOCK * self.shape.taps, np.int32), counts)
         return counts
 
     def products(self, window: WindowShape) -> tuple[int, int]:
@@ -169,15 +169,16 @@ def in_channel_order(filters: FilterSet) -> None:
 
 
 @njit_cached
-def _count_at_taps(matrix: Int8, counts: Int64) -> None:
+def _count_at_taps(matrix: Int8, seen: Int32, counts: Int64) -> None:
     """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
-    have fewer channels."""
+    have fewer channels. seen: int32 [16 * taps], room for counts over all filters, at each place of
+    a block."""
     taps, entries = len(counts), matrix.shape[1]
     per_block = BLOCK * taps
-    seen = np.zeros(per_block, np.int32)  # over all filters, at each place of a block
     for first in range(0, entries, per_block):
         size = min(per_block, entries - first)
-        seen[:] = 0
+        for e in range(size):
+            seen[e] = 0
         for f in range(len(matrix)):
             for e in range(size):
                 seen[e] += matrix[f, first + e] != 0

@@ -267,15 +267,15 @@ def _read(
     matrix: Bytes,
     stored: Int32,
     order: Int32,
+    counts: Int64,
+    whole: Places,
+    last: Places,
 ) -> tuple[int, int, int]:
     """Read streams into ``matrix`` [F, E] (zero before), ``stored`` [F, J] and the channels
-    that they name.
+    that they name. counts, whole, last: room for what ``_places`` says.
 
     Returns a fault or 0, its stream, and the weights that are not zero.
     """
-    counts = np.empty(masks.shape, np.int64)
-    whole = np.empty((masks.shape[0], masks.shape[1], 16), np.uint64)
-    last = np.empty((masks.shape[0], masks.shape[1], 16), np.uint64)
     _places(masks, taps, 16, counts, whole)
     _places(masks, taps, channels % 16, counts, last)
     at, nonzeros = 0, 0
@@ -339,8 +339,19 @@ class Pattern(WeightFormat):
         table = _table(table, shape.taps)
         matrix = np.zeros((filters, shape.entries), np.uint8)
         stored, order = self.room(filters, shape)
+        size = *table.masks.shape, BLOCK
         fault, stream, nonzeros = _read(
-            raw, shape.channels, shape.taps, table.masks, table.id_bits, matrix, stored, order
+            raw,
+            shape.channels,
+            shape.taps,
+            table.masks,
+            table.id_bits,
+            matrix,
+            stored,
+            order,
+            np.empty(size[:2], np.int64),
+            np.empty(size, np.uint64),
+            np.empty(size, np.uint64),
         )
         return fault, stream, Unpacked(matrix.view(np.int8), stored, order, nonzeros)
 

@@ -6,6 +6,7 @@ What they depend on besides other values (registers, weights, parameters) is giv
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -52,6 +53,11 @@ class OutputSpec(NamedTuple):
     operand: ResidualOperand = NO_OPERAND
     scale: Bytes = np.zeros(16, np.uint8)
 
+    @property
+    def words(self) -> Int32:
+        """int32 [4 * rows]: the rows as ``kernels.finish`` takes them."""
+        return self.rows.reshape(-1).view(np.int32)
+
 
 class PartialSum(NamedTuple):
     """Sums of a part of a reduction: first row of ACC, slots of a group of filters, and whether
@@ -73,9 +79,12 @@ class ActivationMath:
     def __init__(self, memories: Memories, watched: bool = False) -> None:
         self._act, self._acc, self._dram = memories.act, memories.acc, memories.dram
         self._bytes = self._act.reshape(len(self._act), -1)
+        self._given = self._bytes[:]  # as DRAM gives bytes: ``move`` is compiled once for both
+        self._given.flags.writeable = False
         self._sum_bits, self._sum_type = memories.sum_bits, memories.acc.dtype
         self._convolver = Convolver(self._sum_bits)
         self._watched = watched
+        self._rooms: dict[int, tuple[Int32, Int32, Int64]] = {}  # by outputs in a row
         # by stage, of runs of images one after the other
         self._before: list[list[Int8 | Bytes]] = []
 
@@ -85,7 +94,7 @@ class ActivationMath:
 
     def store(self, moved: DmaCopy) -> None:
         into, first = self._dram.arena_elements(moved.dram)
-        kernels.move(self._bytes, into, moved.act, first, moved.to_dram)
+        kernels.move(self._given, into, moved.act, first, moved.to_dram)
 
     def conv(
         self,
@@ -121,12 +130,13 @@ class ActivationMath:
 
     def average(self, window: OperandWindow, channels: int, y: Target, scale: Bytes) -> None:
         """scale: uint8 [16], the row of PAR with multiplier and shift."""
+        mult, shift = struct.unpack("<iB", scale[:5].tobytes())
         ones = np.ones((window.taps, channels), np.int8)
         low, high = window.limits
         reach = window.taps * max(-low, high)
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
-            _check_scale(*kernels.finish_average(held, act, channels, scale, y, reach))
+            _check_scale(*kernels.finish_average(held, act, channels, mult, shift, y, reach))
 
         for images, sums in self._weighted_sums(window, ones):
             self._write(write, sums, images, channels, y)
@@ -137,8 +147,9 @@ class ActivationMath:
 
         for images in self._together(window, channels):
             act = self._act[images]
-            most = np.empty((len(act), blocks(channels), window.outputs, BLOCK), np.int32)
-            if not kernels.maxima(act, window, most):
+            shape = len(act), blocks(channels), window.outputs, BLOCK
+            most = np.full(shape, kernels.NONE, np.int32)
+            if not kernels.maxima(act, window, self._row(window), most):
                 raise InstructionFault("has an output that no pixel of the input tile reaches")
             self._write(write, most, images, channels, y)
 
@@ -156,7 +167,11 @@ class ActivationMath:
         ones = np.ones((1, channels), np.int8)
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
-            _check_scale(*kernels.finish_pair(held, act, channels, scale, y, operand, product))
+            room = np.empty(BLOCK * y.width, act.dtype)
+            words = scale.view(np.int32)
+            _check_scale(
+                *kernels.finish_pair(held, act, channels, words, y, operand, product, room)
+            )
 
         for images, sums in self._weighted_sums(window, ones):
             self._write(write, sums, images, channels, y)
@@ -202,9 +217,14 @@ class ActivationMath:
         for images in self._together(window, weights.shape[1]):
             act = self._act[images]
             shape = len(act), blocks(weights.shape[1]), window.outputs, BLOCK
-            sums = np.empty(shape, self._sum_type)
-            kernels.weighted_sums(act, window, weights, sums)
+            sums, row = np.zeros(shape, self._sum_type), self._row(window)
+            factors = np.empty(len(row), np.int32)
+            kernels.weighted_sums(act, window, weights, row, factors, sums)
             yield images, sums
+
+    def _row(self, window: OperandWindow) -> Bytes:
+        """Room for a block of channels of a row of outputs."""
+        return np.empty(BLOCK * window.out_width, self._act.dtype)
 
     def _finish(self, sums: Int32, images: slice, channels: int, result: OutputSpec) -> None:
         r, stages = result.operand, 0
@@ -220,7 +240,15 @@ class ActivationMath:
 
         def write(held: Int32, act: Bytes, y: Target) -> None:
             found, which = kernels.finish(
-                held, act, channels, result.rows, y, result.operand, result.scale, self._largest
+                held,
+                act,
+                channels,
+                result.words,
+                y,
+                result.operand,
+                result.scale.view(np.int32),
+                *self._parameters(result.y.width),
+                self._largest,
             )
             _check_scale(found, which)
             if found == kernels.WIDE:
@@ -246,6 +274,17 @@ class ActivationMath:
             self._note(stage, _tile(act, plain, sums.shape[2], channels, self._unsigned(y.high)))
         write(sums, act, y)
 
+    def _parameters(self, width: int) -> tuple[Int32, Int32, Int64]:
+        """Room for biases, multipliers and shifts of a row of so many outputs of a block."""
+        if width not in self._rooms:
+            size = BLOCK * width
+            self._rooms[width] = (
+                np.empty(size, np.int32),
+                np.empty(size, np.int32),
+                np.empty(size, np.int64),
+            )
+        return self._rooms[width]
+
     def _unadded(
         self, sums: Int32, channels: int, result: OutputSpec, table: Bytes, unsigned: bool
     ) -> Int8 | Bytes:
@@ -259,10 +298,11 @@ class ActivationMath:
             sums.copy(),
             made,
             channels,
-            result.rows,
+            result.words,
             alone,
             NO_OPERAND,
-            result.scale,
+            result.scale.view(np.int32),
+            *self._parameters(width),
             self._largest,
         )
         _check_scale(found, which)

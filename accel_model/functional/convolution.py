@@ -78,7 +78,8 @@ class Convolver:
     """
 
     def __init__(self, sum_bits: int = 32) -> None:
-        self._room = np.empty(ROOM, np.float32)
+        self._room = self._rows = self._totals = np.empty(0, np.float32)
+        self._places = np.empty((2, 4), np.int64)
         self._sum_bits = sum_bits
 
     def sums(self, act: Bytes, window: OperandWindow, channels: int, filters: FilterSet) -> Int32:
@@ -90,13 +91,21 @@ class Convolver:
         lines, wide = lines_of(window, channels), act.dtype == np.uint16
         real = np.float64 if wide else np.float32
         weights, terms, edges = _weights(filters, window, real, self._sum_bits)
-        if len(self._room) < lines.number * lines.terms or self._room.dtype != real:
-            self._room = np.empty(max(ROOM, lines.number * lines.terms), real)
+        steps = (window.out_width - 1) * window.col_stride, (window.cols - 1) * window.col_dilation
+        self._room = _at_least(self._room, max(ROOM, lines.number * lines.terms), real)
+        self._rows = _at_least(self._rows, 2 * BLOCK * (sum(steps) + 1), real)
+        self._totals = _at_least(self._totals, 4 * terms.shape[1], real)
         made = np.empty if len(weights) % BLOCK == 0 else np.zeros
         shape = len(act), blocks(len(weights)), window.outputs, BLOCK
         sums: Int32 = made(shape, np.int64 if wide else np.int32)
-        _convolve(act, window, channels, lines, weights, terms, edges, self._room, sums)
+        rooms = self._room, self._rows, self._totals, self._places
+        _convolve(act, window, channels, lines, weights, terms, edges, *rooms, sums)
         return sums
+
+
+def _at_least(room: Float32, size: int, real: type) -> Float32:
+    """Room for so many floats of a type: what there is, if it is enough."""
+    return room if len(room) >= size and room.dtype == real else np.empty(size, real)
 
 
 def _weights(
@@ -165,20 +174,29 @@ def _values(act: Bytes, w: OperandWindow, first: int, count: int, width: int, ou
 
 @njit_cached
 def _columns(
-    act: Bytes, w: OperandWindow, channels: int, first_x: int, step: int, tall: int, out: Float32
+    act: Bytes,
+    w: OperandWindow,
+    channels: int,
+    first_x: int,
+    step: int,
+    tall: int,
+    rows: Float32,
+    out: Float32,
 ) -> None:
     """The inputs under the taps of the outputs from column ``first_x`` on: float32
     [columns, lines, K].
 
     Line i begins ``step`` * i input rows below ``top``. K counts ``tall`` kernel rows, blocks of
-    channels, kernel columns and channels; what is outside the tile is 0.
+    channels, kernel columns and channels; what is outside the tile is 0. rows: room for
+    two rows of a block, as far as the taps reach.
     """
     left = w.left + first_x * w.col_stride
     reach = (len(out) - 1) * w.col_stride + (w.cols - 1) * w.col_dilation + 1
     low = min(max(0, -left), reach)
     high = max(low, min(reach, w.width - left))
-    whole = np.zeros(reach * 16, out.dtype)  # a row of a block, as far as the taps reach
-    tail = np.zeros(reach * 16, out.dtype)
+    whole, tail = rows[: reach * 16], rows[reach * 16 : 2 * reach * 16]
+    for k in range(reach * 16):
+        whole[k] = tail[k] = out.dtype.type(0)
     together = w.cols if w.col_dilation == 1 else 1
     for i in range(out.shape[1]):
         e = 0
@@ -259,6 +277,7 @@ def _products(
     edges: Int64,
     first_x: int,
     width: int,
+    places: Int64,
     sums: Int32,
 ) -> None:
     """``_convolve`` for the outputs from column ``first_x`` on, of ``width`` in a row.
@@ -270,7 +289,7 @@ def _products(
     lines, terms, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
     tall, count = outputs // width, len(sums) * columns * (outputs // width)
     flat, made, whole = inputs.reshape(-1), sums.reshape(-1), len(weights) // 4 * 4
-    at, place = np.empty(4, np.int64), np.empty(4, np.int64)
+    at, place = places[0], places[1]
     for n in range(0, count, 4):
         together = min(4, count - n)
         for i in range(together):
@@ -327,22 +346,33 @@ def _products(
 
 @njit_cached_reassociating
 def _short_products(
-    inputs: Float32, columns: int, terms: Float32, first_x: int, width: int, sums: Int32
+    inputs: Float32,
+    columns: int,
+    terms: Float32,
+    first_x: int,
+    width: int,
+    totals: Float32,
+    places: Int64,
+    sums: Int32,
 ) -> None:
     """``_products`` of reductions of few terms, float32 [E, F]: vectors are of filters."""
     lines, size, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
     tall, count = outputs // width, len(sums) * columns * (outputs // width)
     flat, made = inputs.reshape(-1), sums.reshape(-1)
-    totals = np.empty((4, terms.shape[1]), terms.dtype)
-    t0, t1, t2, t3 = totals[0], totals[1], totals[2], totals[3]
-    at, place = np.zeros(4, np.int64), np.empty(4, np.int64)
+    of, filters = totals.dtype.type, terms.shape[1]
+    t0, t1 = totals[:filters], totals[filters : 2 * filters]
+    t2, t3 = totals[2 * filters : 3 * filters], totals[3 * filters : 4 * filters]
+    at, place = places[0], places[1]
+    for i in range(4):
+        at[i] = 0
     for n in range(0, count, 4):
         together = min(4, count - n)  # of fewer than 4 the others are old ones again
         for i in range(together):
             x, y = (n + i) // tall, (n + i) % tall
             at[i] = (x * lines + y) * size
             place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
-        totals[:] = 0
+        for f in range(len(t0)):
+            t0[f] = t1[f] = t2[f] = t3[f] = of(0)
         x0, x1, x2, x3 = flat[at[0] :], flat[at[1] :], flat[at[2] :], flat[at[3] :]
         for e in range(0, len(terms) - 2, 3):
             u, v, w = terms[e], terms[e + 1], terms[e + 2]
@@ -361,9 +391,9 @@ def _short_products(
                 t2[f] += c0 * u[f]
                 t3[f] += d0 * u[f]
         for i in range(together):
-            for first in range(0, totals.shape[1], 16):
-                line, total = made[place[i] + first * outputs :], totals[i, first : first + 16]
-                for c in range(len(total)):
+            for first in range(0, filters, 16):
+                line, total = made[place[i] + first * outputs :], totals[i * filters + first :]
+                for c in range(min(16, filters - first)):
                     line[c] = int(total[c])
 
 
@@ -377,13 +407,17 @@ def _convolve(
     terms: Float32,
     edges: Int64,
     room: Float32,
+    rows: Float32,
+    totals: Float32,
+    places: Int64,
     sums: Int32,
 ) -> None:
     """Sums of the products of inputs and weights, int32 [N, blocks, outputs, 16]; they must fit.
 
     weights: int8 [F, E] as ``_by_rows`` makes them. terms: of the type of ``room``, [E, F], the
     same, or nothing. edges: int64 [pieces + 1], where a reduction is cut so that floats are exact
-    (``_reach``). room: float32 or float64, for one column of outputs at least.
+    (``_reach``). room: float32 or float64, for one column of outputs at least. rows, totals:
+    for ``_columns`` and 4 * F. places: int64 [2, 4], where four outputs have their inputs and sums.
     """
     size = lines.number * lines.terms
     wide = min(w.out_width, len(room) // size)
@@ -392,7 +426,8 @@ def _convolve(
         made = sums[first : first + together]
         for x in range(0, w.out_width, wide):
             columns = min(wide, w.out_width - x)
-            inputs = room[: len(made) * columns * size].reshape(-1, lines.number, lines.terms)
+            count = len(made) * columns
+            inputs = room[: count * size].reshape(count, lines.number, lines.terms)
             for i in range(len(made)):
                 _columns(
                     act[first + i],
@@ -401,9 +436,10 @@ def _convolve(
                     x,
                     lines.step,
                     lines.tall,
+                    rows,
                     inputs[i * columns : (i + 1) * columns],
                 )
             if len(terms):
-                _short_products(inputs, columns, terms, x, w.out_width, made)
+                _short_products(inputs, columns, terms, x, w.out_width, totals, places, made)
             else:
-                _products(inputs, columns, weights, edges, x, w.out_width, made)
+                _products(inputs, columns, weights, edges, x, w.out_width, places, made)

@@ -106,11 +106,14 @@ def _run(rows: Bytes, at: int, count: int, step: int, room: Bytes) -> Bytes:
 
 
 @njit_cached
-def weighted_sums(act: Bytes, w: OperandWindow, weights: Int8, sums: Int32) -> None:
-    """Sums over the taps, channel by channel: weights int8 [taps, channels]."""
+def weighted_sums(
+    act: Bytes, w: OperandWindow, weights: Int8, room: Bytes, factors: Int32, sums: Int32
+) -> None:
+    """Add up over the taps, channel by channel: weights int8 [taps, channels].
+
+    room, factors: of the type of ``act`` and int32, [16 * out_width], which may hold anything.
+    """
     flip, offset = act.dtype.type(w.flip), np.int32(w.offset)
-    room, factors = np.empty(16 * w.out_width, act.dtype), np.zeros(16 * w.out_width, np.int32)
-    sums[:] = 0
     for b in range(sums.shape[1]):
         for t in range(len(weights)):
             low, high, column = _inside(w, t % w.cols)
@@ -139,11 +142,13 @@ def _repeat(values: Int8, into: Int32) -> None:
 
 
 @njit_cached
-def maxima(act: Bytes, w: OperandWindow, most: Int32) -> bool:
-    """Maxima over the taps within the tile; whether each output has one."""
+def maxima(act: Bytes, w: OperandWindow, room: Bytes, most: Int32) -> bool:
+    """Maxima of ``most`` and over the taps within the tile; whether each output has more than
+    ``NONE``.
+
+    room: of the type of ``act``, [16 * out_width], which may hold anything.
+    """
     flip, offset = act.dtype.type(w.flip), np.int32(w.offset)
-    room = np.empty(16 * w.out_width, act.dtype)
-    most[:] = NONE
     for i in range(len(act)):
         for b in range(most.shape[1]):
             rows = act[i, w.act + b * w.block :]
@@ -157,19 +162,29 @@ def maxima(act: Bytes, w: OperandWindow, most: Int32) -> bool:
                     line = most[i, b, oy * w.out_width + low :].reshape(-1)
                     for k in range(len(seen)):
                         line[k] = max(line[k], np.int32(seen[k] ^ flip) - offset)
-    return bool(most[0, 0, :, 0].min() > NONE)
+    reached = True
+    for n in range(most.shape[2]):
+        reached &= most[0, 0, n, 0] != NONE
+    return reached
 
 
 # ------------------------------------------------------------------------------------ results
 
 
 @njit_cached
-def _parameters(rows: Bytes, bias: Int32, mult: Int32, shift: Int64) -> None:
-    """Of a block of channels, uint8 [9, 16], again for each of a row of outputs."""
-    words = rows.reshape(-1).view(np.int32)
+def _parameters(words: Int32, bias: Int32, mult: Int32, shift: Int64) -> None:
+    """Of a block of channels, int32 [36], again for each of a row of outputs: biases, multipliers,
+    and shifts of a byte each."""
     for n in range(0, len(bias), 16):
         for c in range(16):
-            bias[n + c], mult[n + c], shift[n + c] = words[c], words[16 + c], rows[8, c]
+            bias[n + c], mult[n + c] = words[c], words[16 + c]
+            shift[n + c] = (words[32 + c // 4] >> (c % 4 * 8)) & 255
+
+
+@njit_cached
+def _scale(words: Int32) -> tuple[int, int, int]:
+    """The two multipliers and the shift of an operand, of its row of PAR, int32 [4]."""
+    return int(words[0]), int(words[1]), int(words[2] & 255)
 
 
 @njit_cached
@@ -234,19 +249,6 @@ def _add(
 
 
 @njit_cached
-def _scale(row: Bytes) -> tuple[int, int, int]:
-    """The two multipliers and the shift of an operand, uint8 [16]."""
-    words = row.view(np.int32)
-    return int(words[0]), int(words[1]), int(row[8])
-
-
-@njit_cached
-def _own_zero(row: Bytes) -> int:
-    """The zero point of a convolution's own result behind the table (isa.Operand), uint8 [16]."""
-    return int(row.view(np.int16)[5])
-
-
-@njit_cached
 def _look_up(line: Int32, r: ResidualOperand) -> None:
     """What the table has for outputs before the operand is added, in place."""
     for k in range(len(line)):
@@ -308,27 +310,30 @@ def finish(
     sums: Int32,
     act: Bytes,
     channels: int,
-    rows: Bytes,
+    words: Int32,
     y: Target,
     r: ResidualOperand,
-    scale: Bytes,
+    scale: Int32,
+    bias: Int32,
+    mult: Int32,
+    shift: Int64,
     largest: int,
 ) -> tuple[int, int]:
     """Requantize sums, add the operand if there is one, and write the tile.
 
-    rows: uint8 [n, 16], the parameters (isa.Conv). scale: uint8 [16], the operand's. Returns FINE
-    and 0, SHIFT and one that means nothing, SCALE and a multiplier whose product with a sum may not
-    fit in int64, or WIDE and the first image with a sum beyond -largest - 1 .. largest.
+    words: int32 [36 * blocks], the parameters (isa.Conv). scale: int32 [4], the operand's, with the
+    zero point of a convolution's own result behind the table (isa.Operand). bias, mult, shift:
+    [16 * width], room for those of a row of outputs. Returns FINE and 0, SHIFT and one that means
+    nothing, SCALE and a multiplier whose product with a sum may not fit in int64, or WIDE and the
+    first image with a sum beyond -largest - 1 .. largest.
     """
     size, wide = 16 * y.width, len(sums)
-    bias, mult = np.empty(size, np.int32), np.empty(size, np.int32)
-    shift = np.empty(size, np.int64)
     scaled = _scale(scale)
     limits = y.zero_point, y.low, y.high
     if r.there:
         limits = r.mid_zero_point, r.mid_low, r.mid_high
     for b in range(sums.shape[1]):
-        _parameters(rows[9 * b : 9 * b + 9], bias, mult, shift)
+        _parameters(words[36 * b :], bias, mult, shift)
         for c in range(16):
             if c + 16 * b >= channels:
                 for k in range(c, size, 16):
@@ -348,7 +353,7 @@ def finish(
                     other = _pixels(act[i], r.act + b * r.block + row * r.row, y.width)
                     middle = r.mid_zero_point
                     if len(r.mid_table) > 0:
-                        middle = _own_zero(scale)
+                        middle = int(scale[2]) >> 16
                         _look_up(line, r)
                     _add(line, middle, other, r, scaled, y)
                 _write(
@@ -365,14 +370,19 @@ def finish_pair(
     sums: Int32,
     act: Bytes,
     channels: int,
-    scale: Bytes,
+    scale: Int32,
     y: Target,
     r: ResidualOperand,
     product: bool,
+    room: Bytes,
 ) -> tuple[int, int]:
     """Add the operand, or multiply by it, and write the tile; FINE and 0, or SHIFT and one that
-    means nothing."""
-    scaled, room = _scale(scale), np.empty(16 * y.width, act.dtype)
+    means nothing.
+
+    scale: int32 [4], the operand's. room: of the type of ``act``, [16 * width], which may hold
+    anything.
+    """
+    scaled = _scale(scale)
     if not 1 <= scaled[2] <= MAX_SHIFT:
         return SHIFT, scaled[2]
     for i in range(len(sums)):
@@ -395,14 +405,10 @@ def finish_pair(
 
 @njit_cached
 def finish_average(
-    sums: Int32, act: Bytes, channels: int, row: Bytes, y: Target, reach: int
+    sums: Int32, act: Bytes, channels: int, mult: int, shift: int, y: Target, reach: int
 ) -> tuple[int, int]:
     """Scale the sums and write the tile; FINE and 0, SHIFT and one that means nothing, or SCALE and
-    a multiplier whose product with a sum of ``reach`` does not fit in int64.
-
-    row: uint8 [16], multiplier and shift.
-    """
-    mult, shift = int(row.view(np.int32)[0]), int(row[4])
+    a multiplier whose product with a sum of ``reach`` does not fit in int64."""
     if not 1 <= shift <= MAX_SHIFT:
         return SHIFT, shift
     if abs(mult) > MOST_PRODUCT // reach:

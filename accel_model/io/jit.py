@@ -20,9 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import numba
 from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+from zeroskip.accel_model.io.lean_compiler import LeanDispatcher
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,20 +31,20 @@ R = TypeVar("R")
 PACKAGE = Path(__file__).parent.parent
 _IMPORT = re.compile(r"^from zeroskip\.accel_model(?:\.([\w.]+))? import (\([^)]*\)|.*)$", re.M)
 # No way in for C, which nobody takes and which is a tenth of the time to compile.
-OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True}
+OPTIONS = {"nopython": True, "boundscheck": None, "error_model": "numpy", "no_cfunc_wrapper": True}
 _MARK = "from zeroskip.accel_model.io.jit import"
 
 
 def njit_cached(function: Callable[P, R]) -> Callable[P, R]:
     """Decorator: numba compiles the function at its first call; its type stays what it says."""
-    compiled: Callable[P, R] = _kept(numba.njit(**OPTIONS)(function))
+    compiled: Callable[P, R] = _kept(LeanDispatcher(function, OPTIONS))
     return compiled
 
 
 def njit_cached_reassociating(function: Callable[P, R]) -> Callable[P, R]:
     """``njit_cached``, and sums of floats may be taken in any order."""
     compiled: Callable[P, R] = _kept(
-        numba.njit(**OPTIONS, fastmath={"reassoc", "contract"})(function)
+        LeanDispatcher(function, OPTIONS | {"fastmath": {"reassoc", "contract"}})
     )
     return compiled
 

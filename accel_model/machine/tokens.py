@@ -58,20 +58,26 @@ def last_of_all(unit: Int64, late: int) -> Int64:
     return given
 
 
-@njit_cached
 def follow(unit: Int64, wait: Int64, post: Int64, priority: Int64) -> Order:
     """Take tokens and post them; of the instructions that could go on, the one with the least
     priority does. unit: 0 load, 1 compute, 2 store; wait, post: sets of units as bits.
     """
     n = len(unit)
-    mine, size, at = np.empty((3, n), np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
+    made = Order(np.empty(n, np.int64), np.zeros((n, 3), np.int32))
+    return made._replace(pcs=made.pcs[: _follow(unit, wait, post, priority, made)])
+
+
+@njit_cached
+def _follow(unit: Int64, wait: Int64, post: Int64, priority: Int64, made: Order) -> int:
+    """Fill ``made``; how many instructions there are in it."""
+    n, pcs, known = len(unit), made.pcs, made.known
+    mine, size, at = np.zeros((3, n), np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
     for pc in range(n):
         mine[unit[pc], size[unit[pc]]] = pc
         size[unit[pc]] += 1
-    poster = np.empty((3, 3, n), np.int64)  # [giver, taker, n-th]: the pc that posts it
+    poster = np.zeros((9, n), np.int64)  # [3 * giver + taker, n-th]: the pc that posts it
     given, taken = np.zeros((3, 3), np.int64), np.zeros((3, 3), np.int64)
-    now = np.zeros((3, 3), np.int32)
-    known, pcs = np.zeros((n, 3), np.int32), np.empty(n, np.int64)
+    now = np.zeros((3, 3), np.int64)
     for step in range(n):
         me = -1
         for each in range(3):
@@ -85,13 +91,13 @@ def follow(unit: Int64, wait: Int64, post: Int64, priority: Int64) -> Order:
             if there and (me < 0 or priority[pc] < priority[mine[me, at[me]]]):
                 me = each
         if me < 0:
-            return Order(pcs[:step], known)
+            return step
         pc = mine[me, at[me]]
         at[me] += 1
         pcs[step] = pc
         for giver in range(3):
             if (wait[pc] >> giver) & 1:
-                token = poster[giver, me, taken[giver, me]]
+                token = poster[3 * giver + me, taken[giver, me]]
                 taken[giver, me] += 1
                 for other in range(3):
                     now[me, other] = max(now[me, other], known[token, other])
@@ -100,9 +106,9 @@ def follow(unit: Int64, wait: Int64, post: Int64, priority: Int64) -> Order:
             known[pc, other] = now[me, other]
         for taker in range(3):
             if (post[pc] >> taker) & 1:
-                poster[me, taker, given[me, taker]] = pc
+                poster[3 * me + taker, given[me, taker]] = pc
                 given[me, taker] += 1
-    return Order(pcs, known)
+    return n
 
 
 def stuck(unit: Int64, wait: Int64, post: Int64, pcs: Int64) -> list[tuple[int, list[int]]]:

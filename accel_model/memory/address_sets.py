@@ -135,13 +135,12 @@ def set_bits(written: Int32, cells: Row, place: Row, mask: int) -> None:
                     inner[i] |= mask
 
 
-@njit_cached
 def bursts(cells: Row, size: int) -> int:
     """Aligned bursts of ``size`` bytes that the runs touch; each run pays its own."""
-    total = 0
-    for b in range(cells[6]):
-        for y in range(cells[4]):
-            for x in range(cells[2]):
-                at = cells[0] + b * cells[7] + y * cells[5] + x * cells[3]
-                total += (at + cells[1] - 1) // size - at // size + 1
-    return total
+    at, length, columns, column, rows, row, blocks, block = cells.tolist()
+    if not (column % size or row % size or block % size):  # all begin at the same place of a burst
+        return int(columns * rows * blocks * ((at + length - 1) // size - at // size + 1))
+    first = at + np.add.outer(
+        np.add.outer(np.arange(blocks) * block, np.arange(rows) * row), np.arange(columns) * column
+    )
+    return int(((first + length - 1) // size - first // size + 1).sum())

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.isa import instructions as isa
-from zeroskip.accel_model.memory.address_sets import ShadowLayout, first_unwritten, set_bits
+from zeroskip.accel_model.memory.address_sets import ShadowLayout
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import Program
@@ -211,12 +211,8 @@ class Memories:
 
     def _set_written(self, first: int, length: int) -> None:
         if length:
-            set_bits(
-                self.records[0],
-                np.array(AddressSet(first, length), np.int64),
-                self.places[DRAM],
-                WHOLE,
-            )
+            _, records, bits = self._dram_records(first, length)
+            records |= bits
 
     def check_readable(self, first: int, length: int) -> None:
         """Fault if there is a byte in a run of DRAM that is not there or was never written."""
@@ -225,15 +221,35 @@ class Memories:
         cells = AddressSet(first, length)
         if cells.last >= self.places[DRAM, 0]:
             raise out_of_bounds(DRAM, 0, cells, int(self.places[DRAM, 0]))
-        bad = int(first_unwritten(self.records[0], np.array(cells), self.places[DRAM], WHOLE))
+        bad = self._first_unwritten(first, length)
         if bad >= 0:
             raise self.never_written(DRAM, bad)
 
     def missing(self, tensor: Tensor) -> int:
         """The number of the first byte of a tensor that was never written, or -1."""
-        cells = np.array(AddressSet(tensor.address, tensor.nbytes), np.int64)
-        found = int(first_unwritten(self.records[0], cells, self.places[DRAM], WHOLE))
+        found = self._first_unwritten(tensor.address, tensor.nbytes)
         return found if found < 0 else found - tensor.address
+
+    def _first_unwritten(self, first: int, length: int) -> int:
+        """The first byte of a run of DRAM that was never written, or -1."""
+        start, records, bits = self._dram_records(first, length)
+        lacking = bits & ~records
+        if not lacking.any():
+            return -1
+        record = int(np.flatnonzero(lacking)[0])
+        bit = int(lacking[record])
+        return (start + record << GRANULE_BITS) + (bit & -bit).bit_length() - 1
+
+    def _dram_records(self, first: int, length: int) -> tuple[int, Int32, Int32]:
+        """Of a run of DRAM, behind what needs no records: the number of the granule that its first
+        record is of, its records, and its bits in each."""
+        _, fixed, granule, offset, *_ = self.places[DRAM].tolist()
+        at, last = max(first, fixed), first + length - 1
+        start, end = at >> granule, (last >> granule) + 1 if at <= last else at >> granule
+        bits = np.full(end - start, WHOLE, np.int32)
+        bits[:1] &= WHOLE << (at & 15)
+        bits[-1:] &= WHOLE >> (15 - (last & 15))
+        return start, self.records[0, offset + start : offset + end], bits
 
     def never_written(self, memory: int, cell: int) -> InstructionFault:
         """What is wrong with reading a cell."""

@@ -30,7 +30,7 @@ def decode(
         found = weights.unpack(raw, count, shape, table)
     except ZeroskipError as problem:
         raise InstructionFault(f"cannot decode its weights: {problem}") from None
-    if not _is_permutation(found.order):
+    if not _is_permutation(found.order, np.zeros(count, np.bool_)):
         raise InstructionFault(
             f"has filter streams that do not name each of the output channels 0..{count - 1} once"
         )
@@ -42,12 +42,12 @@ def decode(
 
 
 @njit_cached
-def _is_permutation(order: Int32) -> bool:
-    seen = np.zeros(len(order), np.bool_)
-    for each in order:
-        if each >= len(order) or seen[each]:
+def _is_permutation(order: Int32, seen: Bools) -> bool:
+    """seen: as long as ``order``, all False."""
+    for k in range(len(order)):
+        if order[k] >= len(order) or seen[order[k]]:
             return False
-        seen[each] = True
+        seen[order[k]] = True
     return True
 
 

@@ -206,7 +206,7 @@ def _conflicts(
 ) -> None:
     outputs = len(rows)
     for quad in range(len(cf)):
-        hits, most = np.zeros(banks, np.int32), 0
+        hits, most = np.zeros(banks, np.int64), 0
         for n in range(quad * pixels, min(outputs, (quad + 1) * pixels)):
             y = top + rows[n] * row_stride
             x = left + columns[n] * col_stride

@@ -44,15 +44,12 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     return cost
 
 
-@njit_cached
 def by_slot(work: Int32, groups: int, slots: int) -> Int32:
     """int32 [V, F, J] -> int32 [V, groups, J, slots], 0 where there is no stream."""
-    found = np.zeros((work.shape[0], groups, work.shape[2], slots), np.int32)
-    for v in range(work.shape[0]):
-        for n in range(work.shape[1]):
-            for j in range(work.shape[2]):
-                found[v, n // slots, j, n % slots] = work[v, n, j]
-    return found
+    sets, filters, stages = work.shape
+    found = np.zeros((sets, groups * slots, stages), np.int32)
+    found[:, :filters] = work
+    return np.ascontiguousarray(found.reshape(sets, groups, slots, stages).swapaxes(2, 3))
 
 
 # --------------------------------------------------------------------------------- simulation

@@ -21,7 +21,6 @@ class Timeline(NamedTuple):
     end: Int64
 
 
-@njit_cached
 def timeline(
     unit: Int64,
     wait: Int64,
@@ -38,15 +37,29 @@ def timeline(
     unit completes its instructions in order. Of several that could start the earliest does; at the
     same time load comes before store. The program must not deadlock.
     """
-    n = len(unit)
-    ready, start = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    leave, end = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    made = Timeline(*np.zeros((4, len(unit)), np.int64))
+    _walk(unit, wait, post, cycles, on_bus, latency, made)
+    return made
+
+
+@njit_cached
+def _walk(
+    unit: Int64,
+    wait: Int64,
+    post: Int64,
+    cycles: Int64,
+    on_bus: npt.NDArray[np.bool_],
+    latency: int,
+    made: Timeline,
+) -> None:
+    """Fill ``made``: ``timeline``."""
+    n, ready, start, leave, end = len(unit), made.ready, made.start, made.free, made.end
     mine, size = np.zeros((3, n), np.int64), np.zeros(3, np.int64)
     for pc in range(n):
         mine[unit[pc], size[unit[pc]]] = pc
         size[unit[pc]] += 1
     at, free, done = np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
-    tokens = np.zeros((3, 3, n), np.int64)  # [giver, taker, n-th]: when it was given
+    tokens = np.zeros((9, n), np.int64)  # [3 * giver + taker, n-th]: when it was given
     given, taken = np.zeros((3, 3), np.int64), np.zeros((3, 3), np.int64)
     bus = 0
     for _ in range(n):
@@ -61,7 +74,7 @@ def timeline(
                     if taken[giver, me] == given[giver, me]:
                         stuck = True
                     else:
-                        there = max(there, tokens[giver, me, taken[giver, me]])
+                        there = max(there, tokens[3 * giver + me, taken[giver, me]])
             if stuck:
                 continue
             begin = max(free[me], there)
@@ -84,6 +97,5 @@ def timeline(
             if (wait[pc] >> other) & 1:
                 taken[other, me] += 1
             if (post[pc] >> other) & 1:
-                tokens[me, other, given[me, other]] = end[pc]
+                tokens[3 * me + other, given[me, other]] = end[pc]
                 given[me, other] += 1
-    return Timeline(ready, start, leave, end)

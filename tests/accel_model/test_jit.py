@@ -13,7 +13,7 @@ import numba
 import pytest
 from numba.core import event
 
-from zeroskip.accel_model.io import jit
+from zeroskip.accel_model.io import jit, lean_compiler
 
 # Runs a copy of the package under the name that the real one has.
 _RUN = """
@@ -50,7 +50,8 @@ def package(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "io").mkdir()
     (folder / "io" / "__init__.py").write_text("")
-    shutil.copy(jit.__file__, folder / "io" / "jit.py")
+    for module in (jit, lean_compiler):
+        shutil.copy(str(module.__file__), folder / "io")
     for name, text in (
         ("__init__", ""),
         ("outer", _OUTER),

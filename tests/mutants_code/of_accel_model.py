@@ -343,8 +343,8 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/memory/address_sets.py",
         "a run pays one burst less at its end",
-        "total += (at + cells[1] - 1) // size - at // size + 1",
-        "total += (at + cells[1] - 2) // size - at // size + 1",
+        "(columns * rows * blocks * ((at + length - 1)",
+        "(columns * rows * blocks * ((at + length - 2)",
         "accel_model/test_dma.py::test_runs_pay_whole_bursts",
     ),
     Change(

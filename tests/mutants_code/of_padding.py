@@ -54,7 +54,7 @@ PADDING = (
     Change(
         "accel_model/timing/shape.py",
         "strips are counted one after another, however small",
-        "* window.out_height < granule:",
+        "* window.out_height < strips.group:",
         "* window.out_height < 0:",
         STEPPED,
     ),
