@@ -72,7 +72,7 @@ class CycleKind:
 
     name: str
     check: Check
-    sample: int = 60
+    sample: int = 30
 
 
 def kinds() -> Iterator[CycleKind]:

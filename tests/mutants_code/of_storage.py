@@ -79,7 +79,7 @@ STORAGE: tuple[Change, ...] = (
         "WGT gives a word of a kernel in a cycle however wide weights are",
         "    return -(-words // weight_bytes)",
         "    return words",
-        "campaigns/test_cycles.py::test_networks_agree_in_every_moment",
+        "campaigns/test_cycles.py::test_networks_of_16_bits_agree_in_every_moment",
     ),
     Change(
         "accel_model/program/tensor_layout.py",
