@@ -9,6 +9,8 @@ import pytest
 
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
+from zeroskip.accel_model.isa import instructions as isa
+from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.program.program import Program
 from zeroskip.accel_model.spec import load_spec
@@ -145,6 +147,12 @@ def test_weights_of_a_dense_layer_are_loaded_while_convolutions_run(target: str)
     assert run.cycles == pytest.approx(search.cycles, rel=0.1)
     assert estimate(region, spec, plans) == pytest.approx(search.cycles)
     parts = len(trails.plans)
+    moved = [
+        layer
+        for layer, made in zip(program.layer_of, decode_all(program.words), strict=True)
+        if isinstance(made, isa.Load)
+    ]
+    assert moved.count(parts - 1) <= trails.passes  # rows of the map, once in each
     others = [
         found(search.group(0, parts - 1, 1)).plan,
         found(search.group(parts - 1, parts, 1)).plan,

@@ -15,7 +15,7 @@ TRAILING: tuple[Change, ...] = (
         "sums of others lie where those of the layer that trails wait",
         "return self.out.waiting_sums + own",
         "return own",
-        EXACT,
+        LOADED,
     ),
     Change(
         "compiler/codegen/conv.py",
@@ -36,7 +36,7 @@ TRAILING: tuple[Change, ...] = (
         "what the layer that trails looks at is on chip for its reader only",
         "if each.first <= index <= each.last or each.value == self.early",
         "if each.first <= index <= each.last",
-        EXACT,
+        LOADED,
     ),
     Change(
         "compiler/codegen/group.py",
