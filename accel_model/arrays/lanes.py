@@ -61,7 +61,7 @@ from zeroskip.accel_model.physics.lane_array import (
 from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
 from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
     OutputGroups,
@@ -71,6 +71,8 @@ from zeroskip.accel_model.timing.lane_array import (
 from zeroskip.accel_model.timing.padding import (
     PatchShare,
     WorkedTaps,
+    stored_at_taps,
+    values_passed_over,
     worked_counts,
     worked_steps,
 )
@@ -202,7 +204,7 @@ class LaneKind(Kind[LaneGeometry]):
             {
                 "window_bytes": copies * channels * fetched + read,
                 "act_rows": blocks(channels) * groups * fetched + ends * out_blocks * outputs,
-                "wgt_words": filters.words * -(-outputs // (array.pixels << case.mode)),
+                "wgt_words": self._words(spec, case, worked),
                 "acc_rows": ((not case.first) + (not case.last)) * sums * outputs,
                 "requantised": ends * count * outputs,
             },
@@ -253,6 +255,24 @@ class LaneKind(Kind[LaneGeometry]):
             return worked_counts(filters.stored, filters.shape.channels, step, worked)
         there = np.tile(worked.taps, blocks(filters.shape.channels))
         return filters.stored_counts * there[:, np.newaxis]
+
+    def _words(self, spec: AccelSpec, case: Case, worked: WorkedTaps) -> int:
+        """Words of WGT that are read: all streams for every group of outputs, without the values
+        that it passes over."""
+        filters, groups = case.filters, len(worked.sets)
+        if worked.taps.all():
+            return filters.words * groups
+        stages, taps = blocks(filters.shape.channels), filters.shape.taps
+        if self.lock_step:
+            stored = np.full((len(filters), taps), filters.shape.channels)
+        elif self.weights.stage_taps > 1:
+            stored = stored_at_taps(filters.stored, filters.shape.channels, taps)
+        else:
+            counts = filters.stored_counts.reshape(len(filters), stages, taps)
+            stored = counts.sum(axis=1, dtype=np.int64)
+        left_out = values_passed_over(stored, worked) * spec.storage.weight_bytes // WGT_WORD_BYTES
+        of_sets = np.bincount(worked.sets, minlength=len(worked.taps))
+        return filters.words * groups - int(of_sets @ left_out.sum(axis=1))
 
     def _worked(self, spec: AccelSpec, case: Case) -> WorkedTaps:
         """The taps that each group of outputs works on."""

@@ -43,6 +43,8 @@ class Lane:
         self.run, self.index = 0, 0  # the stage to do next, or the one being done
         self.reader: WeightReader | None = None
         self.left: list[Weight] | None = None  # of the stage being done
+        self.passing = 0  # kernels of it that are passed over
+        self.values_left_out = 0  # of the stream, in this pass
         self.sums: dict[int, list[int]] = {}  # accumulator set (pass mod 2) -> sums of the quad
         self.waited = 0  # cycles that the next stage was not there
         self.complete = (0, 0)  # what the others see of (run, index)
@@ -80,9 +82,11 @@ class Lane:
                 return "drain_wait"
             self._start()
         assert self.left is not None
-        if self.left:
+        if self.passing:
+            self.passing -= 1
+        elif self.left:
             self._multiply(self.left.pop(0))
-        if not self.left:
+        if not self.left and not self.passing:
             self._finish()
         return "lane_busy"
 
@@ -133,21 +137,32 @@ class Lane:
                 self.plan.conv.weight_bytes,
             )
             self.sums[self.run % 2] = [0] * len(self.outputs)
-            if self.member == 0:
-                self.outcome.events["wgt_words"] += len(stream) // 4
-                self.outcome.events["wgt_read"] += len(stream)
+            self.values_left_out = 0
+            self._read_words(len(stream) // 4)
         assert self.reader is not None
         taps = self.plan.stages[self.index][1]
         worked = self.plan.worked_taps(self.run // self.plan.groups, taps)
         stored = self.reader.next_stage()
         self.left = [one for one in stored if taps[one.tap] in worked]
-        passed = sum(one.value != 0 for one in stored if taps[one.tap] not in worked)
-        self.outcome.events["passed_over"] += passed * len(self.outputs)
+        left_out = [one for one in stored if taps[one.tap] not in worked]
+        self.values_left_out += len(left_out)
+        effectual = sum(one.value != 0 for one in left_out)
+        self.outcome.events["passed_over"] += effectual * len(self.outputs)
+        if self.plan.array.kind == "pattern":  # a kernel without any left takes a cycle
+            kernels = {one.channel for one in stored} - {one.channel for one in self.left}
+            self.passing = len(kernels)
+
+    def _read_words(self, words: int) -> None:
+        """The first of a gang reads words of the stream for all."""
+        if self.member == 0:
+            self.outcome.events["wgt_words"] += words
+            self.outcome.events["wgt_read"] += 4 * words
 
     def _finish(self) -> None:
         self.left = None
         self.index += 1
         if self.index == len(self.plan.stages):
+            self._read_words(-(self.values_left_out * self.plan.conv.weight_bytes // 4))
             self.run, self.index = self.run + 1, 0
             self._skip_unused()
 

@@ -77,18 +77,44 @@ def worked_steps(every: ReductionSteps, step: int, worked: WorkedTaps) -> Reduct
 
 
 def worked_counts(stored: Bools, channels: int, step: int, worked: WorkedTaps) -> Int32:
-    """int32 [V, F, J]: weights that each filter stores for the taps that are left of each stage.
+    """int32 [V, F, J]: cycles of a filter's lane for the taps that are left of each stage: one for
+    each weight that it stores, and one to pass over a kernel of several taps of which none is left.
 
     stored: bool [F, E], in canonical order.
     """
-    taps = worked.taps.shape[1]
-    widths = np.minimum(BLOCK, channels - np.arange(0, channels, BLOCK))
-    tap_of = np.concatenate([np.repeat(np.arange(taps), width) for width in widths])
-    stages = (taps * np.cumsum(widths) - taps * widths)[:, np.newaxis] + np.outer(
-        widths, np.arange(0, taps, step)
-    )
-    kept = worked.taps[:, np.newaxis, tap_of]
-    return np.add.reduceat(stored & kept, stages.reshape(-1), axis=2, dtype=np.int32)
+    filters, counts = len(stored), list[Int32]()
+    for first in range(0, channels, BLOCK):
+        width, taps = min(BLOCK, channels - first), worked.taps.shape[1]
+        block = stored[:, first * taps : (first + width) * taps].reshape(filters, taps, width)
+        for tap in range(0, taps, step):
+            kernels = block[:, tap : tap + step].transpose(0, 2, 1).astype(np.int32)
+            left = kernels @ worked.taps[:, tap : tap + step].T.astype(np.int32)  # [F, width, V]
+            if step > 1:
+                there = kernels.max(axis=2, keepdims=True) > 0
+                left = np.where(there, np.maximum(left, 1), 0)
+            counts.append(left.sum(axis=1, dtype=np.int32).T)
+    return np.stack(counts, axis=2)
+
+
+def stored_at_taps(stored: Bools, channels: int, taps: int) -> Int64:
+    """int64 [F, taps]: weights of each filter that are stored for each tap.
+
+    stored: bool [F, E], in canonical order.
+    """
+    whole = channels // BLOCK * BLOCK
+    head = stored[:, : whole * taps].reshape(len(stored), -1, taps, BLOCK).sum(axis=(1, 3))
+    tail = stored[:, whole * taps :].reshape(len(stored), taps, channels - whole).sum(axis=2)
+    found: Int64 = (head + tail).astype(np.int64)
+    return found
+
+
+def values_passed_over(stored_at: Int64, worked: WorkedTaps) -> Int64:
+    """int64 [V, F]: weights of a stream that are stored for the taps that a set leaves out.
+
+    stored_at: int64 [F, taps], those that are stored for each tap.
+    """
+    passed: Int64 = (~worked.taps).astype(np.int64) @ stored_at.T
+    return passed
 
 
 @lru_cache(maxsize=4096)

@@ -64,7 +64,9 @@ def walked(spec: AccelSpec, case: Case) -> Counter[str]:
         taps = [
             tap for tap in range(window.taps) if worked_on(window, outputs, tap, array.skip_padding)
         ]
-        found["wgt_words"] += filters.words
+        found["wgt_words"] += filters.words - sum(
+            left_out(filters, n, taps, dense) // 4 for n in range(len(filters))
+        )
         found["act_rows"] += ends * -(-len(filters) // 16) * len(outputs)
         for group in range(0, len(filters), slots):
             streams = range(group, min(group + slots, len(filters)))
@@ -93,6 +95,16 @@ def nonzeros(filters: FilterSet, stream: int, taps: list[int]) -> int:
         filters.matrix[stream : stream + 1], shape.channels, (shape.taps,)
     )
     return int(np.count_nonzero(weight[0][:, taps]))
+
+
+def left_out(filters: FilterSet, stream: int, taps: list[int], dense: bool) -> int:
+    """Values of a stream that are stored for other taps than these."""
+    shape = filters.shape
+    if dense:
+        return shape.channels * (shape.taps - len(taps))
+    stored = filters.stored[stream : stream + 1].astype(np.int8)
+    of_taps = from_reduction_order(stored, shape.channels, (shape.taps,))[0]
+    return int(of_taps.sum() - of_taps[:, taps].sum())
 
 
 def inside(window: WindowShape, output: int, tap: int) -> tuple[bool, bool]:

@@ -148,5 +148,5 @@ def test_the_machine_counts_what_it_passes_over(kind: str) -> None:
     assert some["macs"] == every["macs"] - some["passed_over"]
     assert some["real_macs"] == every["real_macs"]
     assert some["cycles"] < every["cycles"]
-    assert some["wgt_words"] == every["wgt_words"]
+    assert some["wgt_words"] < every["wgt_words"]
     assert np.array_equal(runs[0].outputs["y"], runs[1].outputs["y"])

@@ -350,8 +350,8 @@ ACCEL_MODEL: tuple[Change, ...] = (
     Change(
         "accel_model/arrays/lanes.py",
         "streams are read once, not for every tile",
-        '"wgt_words": filters.words * -(-outputs // (array.pixels << case.mode)),',
-        '"wgt_words": filters.words,',
+        "filters, groups = case.filters, len(worked.sets)",
+        "filters, groups = case.filters, 1",
         "accel_model/test_timing.py",
     ),
     Change(

@@ -32,9 +32,9 @@ PADDING = (
     ),
     Change(
         FILE,
-        "weights of the taps that are passed over are multiplied with",
-        "np.add.reduceat(stored & kept,",
-        "np.add.reduceat(stored | ~kept,",
+        "kernels that are passed over take no cycle",
+        "left = np.where(there, np.maximum(left, 1), 0)",
+        "left = np.where(there, left, 0)",
         STEPPED,
     ),
     Change(
