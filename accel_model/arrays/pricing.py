@@ -79,7 +79,16 @@ class LinearPrice:
     def plus(self, other: PatchPrice, times: float) -> LinearPrice:
         """This, and ``times`` that of another part of the same work."""
         assert isinstance(other, LinearPrice)  # of the same kind of array
-        return replace(self, cycles=self.cycles + times * other.cycles)
+        counts = max(self.counts, other.counts, key=len)
+        cycles = self._of_groups(counts) + times * other._of_groups(counts)
+        return replace(self, counts=counts, cycles=cycles)
+
+    def _of_groups(self, counts: tuple[int, ...]) -> Floats:
+        """float64 [counts]: cycles of so many groups; windows of other parts of a kernel may have
+        had more of them to time."""
+        if counts == self.counts:
+            return self.cycles
+        return np.array([self.single if n == 1 else self.base + self.pace * n for n in counts])
 
     def times(self, factor: float) -> LinearPrice:
         return replace(self, cycles=factor * self.cycles)
