@@ -62,13 +62,13 @@ def test_targets_share_their_interface_and_budget() -> None:
 
 def test_rows_are_bytes_over_row_sizes() -> None:
     spec = parse_spec(TEXT, "here.toml")
-    assert spec.act_rows == 245760 // 16
-    assert spec.wgt_rows == 180224 // 4 // 64
+    assert spec.act_rows == 278528 // 16
+    assert spec.wgt_rows == 147456 // 4 // 64
     assert spec.acc_rows == 32768 // 64
     assert spec.par_rows == 16384 // 16
     assert spec.array_bytes == 64 * 4 * 128
     assert load_spec("dense256").array_bytes == 16 * 4 * 32  # a gang has up to 16 lanes
-    assert spec.sram_bytes == 245760 + 180224 + 32768 + 16384 + 16384 + spec.array_bytes
+    assert spec.sram_bytes == 278528 + 147456 + 32768 + 16384 + 16384 + spec.array_bytes
 
 
 def test_fingerprint_changes_with_any_number() -> None:
