@@ -90,7 +90,8 @@ def test_every_group_with_a_layer_that_trails_is_exact(
     single = [found(search.group(each, each + 1, 1)).plan for each in range(len(region.ops))]
     every = trailed(search, at)
     assert len(every) > 8
-    for seed, (first, group) in enumerate(every[:: max(1, len(every) // 5)]):
+    sampled = 2 if target == "pattern256" else 5  # its tables are chosen for each program
+    for seed, (first, group) in enumerate(every[:: max(1, len(every) // sampled)][:sampled]):
         assert group.trails
         assert read_group(group_text(group)) == group
         program = emit_region(region, spec, [*single[:first], group, *single[at + 1 :]])
