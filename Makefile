@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test smoke lint types machine-code test-networks test-mlir test-tosa test-tflite \
-	test-torch test-ocr test-pages test-docs test-pruning test-sweep test-tables test-onnx fuzz \
+	test-torch test-ocr test-pages test-docs test-pruning test-sweep test-tables test-matrix test-onnx fuzz \
 	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs printed clean
 .DELETE_ON_ERROR:
 
@@ -16,7 +16,7 @@ test: .venv/stamp
 	$(MAKE) --no-print-directory -j2 lint types machine-code
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 		-m "not slow and not ocr and not pages and not docs and not pruning and not sweep \
-		and not tables and not mlir and not tosa and not tflite and not torch"
+		and not tables and not matrix and not mlir and not tosa and not tflite and not torch"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -90,6 +90,10 @@ test-sweep: .venv/stamp
 # The tables of the pages by the commands that they name: whole, where `make test` makes a slice.
 test-tables: .venv/stamp
 	$(BIN)/python -m pytest -m tables
+
+# Tests of several parameters in every combination, where `make test` tries every value once.
+test-matrix: .venv/stamp
+	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m matrix
 
 # Every case that ONNX's own generator makes, as it is and with inputs frozen; some 20 minutes.
 test-onnx: .venv/stamp

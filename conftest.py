@@ -32,6 +32,29 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesisseed = str(SEED)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what ``make test`` leaves to ``make test-matrix``: of a test with the mark ``diagonal``
+    the combinations of parameters but for as many as the longest parameter has values, in which
+    every value of every parameter is tried."""
+    crossed: dict[str, list[pytest.Function]] = defaultdict(list)
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("diagonal"):
+            crossed[item.nodeid.partition("[")[0]].append(item)
+    for cases in crossed.values():
+        values = {
+            name: list(dict.fromkeys(case.callspec.params[name] for case in cases))
+            for name in cases[0].callspec.params
+        }
+        diagonal = [
+            {name: each[step % len(each)] for name, each in values.items()}
+            for step in range(max(map(len, values.values())))
+        ]
+        for case in cases:
+            if case.callspec.params not in diagonal:
+                case.add_marker(pytest.mark.matrix)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed of hypothesis: {config.getoption('hypothesisseed', SEED)} (SEED=n repeats a run)"
 

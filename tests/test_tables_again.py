@@ -66,6 +66,8 @@ WHOLE = (RESULTS, "network", "target", "weights", "peak GiB")
 SLICE = 40  # test images
 COMMITTED = 1000
 TAIL = 4  # standard deviations that a slice may be off
+FITTED = 0.02  # of a figure: BLAS sums in another order on another kind of processor, and so are
+# weights that are fitted by its sums others, here and there, and masks chosen by them
 FASHION = ROOT / "models" / "fashion_dense.onnx"
 
 
@@ -73,6 +75,12 @@ def near(share: float, wanted: float, count: int, of: int) -> None:
     """Asserts that ``count`` samples out of ``of`` may have a share where all have another."""
     deviation = sqrt(wanted * (1 - wanted) / count * (of - count) / (of - 1))
     assert abs(share - wanted) <= TAIL * deviation + 0.5 / of, (share, wanted)
+
+
+def near_figure(found: float, cell: str, *, fitted: bool) -> None:
+    """Asserts a table's cell, which may be another where weights were fitted."""
+    wanted = number(cell)
+    assert abs(found - wanted) <= (FITTED * wanted if fitted else 0), (found, cell)
 
 
 def images(count: int = COMMITTED) -> tuple[Any, Any]:
@@ -106,10 +114,9 @@ def check_readme(made: Mapping[tuple[str, float], Any], table: MarkdownTable, co
         _, gone, accuracy, *cycles = table.row(names[scheme])
         assert gone == (f"{sparsity} %" if sparsity else "")
         near(entry["accuracy"], number(accuracy) / 100, count, COMMITTED)
-        found = [entry["gains"][target]["cycles"] for target in TARGETS]
-        assert cycles == [
-            f"{each:,} ({base / each:.1f}x)" if sparsity else f"{each:,}" for each in found
-        ]
+        for target, cell in zip(TARGETS, cycles, strict=True):
+            near_figure(entry["gains"][target]["cycles"], cell, fitted=bool(sparsity))
+            assert cell.endswith(f" ({base / number(cell):.1f}x)") == bool(sparsity), cell
 
 
 def test_a_slice_of_the_comparison_in_the_readme(
@@ -148,22 +155,19 @@ def test_the_comparison_in_the_results(tmp_path: Path, monkeypatch: pytest.Monke
     base = made["dense", 0]["gains"]["dense256"]["cycles"]
     assert len(made) == len(table.rows)
     for entry, row in zip(made.values(), table.rows, strict=True):
-        gains = [entry["gains"][target] for target in TARGETS]
-        assert row == (
+        fitted = entry["sparsity"] > 0
+        assert row[:3] == (
             entry["scheme"],
             f"{entry['sparsity']:.1%}",
             f"{entry['macs'] / 1e6:.2f}",
-            f"{entry['accuracy']:.1%}",
-            *(
-                cell
-                for gain in gains
-                for cell in (
-                    f"{gain['cycles']:,}",
-                    f"{base / gain['cycles']:.2f}",
-                    f"{gain['stored_bytes'] / 1024:,.1f}",
-                )
-            ),
         )
+        near_figure(round(100 * entry["accuracy"], 1), row[3], fitted=fitted)
+        for at, target in zip(range(4, len(row), 3), TARGETS, strict=True):
+            cycles, faster, stored = row[at : at + 3]
+            gain = entry["gains"][target]
+            near_figure(gain["cycles"], cycles, fitted=fitted)
+            assert f"{base / number(cycles):.2f}" == faster
+            near_figure(round(gain["stored_bytes"] / 1024, 1), stored, fitted=fitted)
 
 
 def test_pages_agree_on_the_same_networks() -> None:

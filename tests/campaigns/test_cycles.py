@@ -25,6 +25,7 @@ def test_times_and_counts_are_those_of_the_stepped_hardware(kind: CycleKind) -> 
         assert not found, f"seed {SEED}, case {case}: {found}"
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_agree_in_every_moment(name: str, target: str) -> None:

@@ -193,6 +193,7 @@ NETWORKS: list[Callable[[GraphBuilder], list[str]]] = [
 ]
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__.strip("_"))
 def test_bits(network: Callable[[GraphBuilder], list[str]], target: str) -> None:
@@ -201,13 +202,20 @@ def test_bits(network: Callable[[GraphBuilder], list[str]], target: str) -> None
     check(b.graph(*outputs), b.data(), load_spec(target))
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("target", sorted(set(targets()) - set(TARGETS)))
-def test_tables_and_products_on_every_other_target(target: str) -> None:
+@pytest.mark.parametrize(
+    "network",
+    [_tables, _tables_before_sums, _squeezed, _spread_sums],
+    ids=lambda n: n.__name__.strip("_"),
+)
+def test_tables_and_products_on_every_other_target(
+    network: Callable[[GraphBuilder], list[str]], target: str
+) -> None:
     """However its results leave the array."""
-    for network in (_tables, _tables_before_sums, _squeezed, _spread_sums):
-        b = GraphBuilder(np.random.default_rng(8))
-        outputs = network(b)
-        check(b.graph(*outputs), b.data(), load_spec(target))
+    b = GraphBuilder(np.random.default_rng(8))
+    outputs = network(b)
+    check(b.graph(*outputs), b.data(), load_spec(target))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -217,6 +225,7 @@ def test_any_order_the_tokens_allow_gives_the_same_bits(seed: int) -> None:
     check(b.graph(*outputs), b.data(), load_spec("sparse256"), seed)
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("density", [0.0, 0.02, 1.0])
 @pytest.mark.parametrize("target", TARGETS)
 def test_any_density(density: float, target: str) -> None:

@@ -73,6 +73,7 @@ def network(name: str) -> tuple[GraphBuilder, LayerGraph, Region]:
     return b, graph, lower(graph)
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("target", "act_bytes"), [("dense256", 24 << 10), ("pattern256", 1 << 18)])
 def test_every_group_in_any_number_of_bands_is_exact(

@@ -65,6 +65,7 @@ def exact(build: Build, spec: AccelSpec, images: int = 1) -> list[ConvPlan]:
     return [plan for group in groups for plan in group.plans if isinstance(plan, ConvPlan)]
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("target", targets())
 @pytest.mark.parametrize("name", BUILDS)
 def test_every_bit(name: str, target: str) -> None:

@@ -24,6 +24,7 @@ from zeroskip.compiler.mlir.program_text import MlirError, programs_text
 from zeroskip.relay_passes.tosa import mlir_text
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("network", ["residual", "depthwise", "joined"])
 def test_a_program_comes_back_with_the_same_bytes(network: str, target: str) -> None:

@@ -28,6 +28,7 @@ def wide(target: str, storage: Storage = WIDE) -> AccelSpec:
     return replace(load_spec(target), storage=storage)
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__.strip("_"))
 @pytest.mark.parametrize(
     ("target", "storage"),
@@ -40,12 +41,13 @@ def test_bits(network: Callable[[GraphBuilder], list[str]], target: str, storage
     check(b.graph(*outputs), b.data(), wide(target, storage), seed=3)
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("target", sorted(set(targets()) - {"dense256", "sparse256", "pattern256"}))
-def test_bits_on_other_arrays(target: str) -> None:
-    for network in NETWORKS[:7:2]:
-        b = GraphBuilder(np.random.default_rng(8))
-        outputs = network(b)
-        check(b.graph(*outputs), b.data(), wide(target))
+@pytest.mark.parametrize("network", NETWORKS[:7:2], ids=lambda n: n.__name__.strip("_"))
+def test_bits_on_other_arrays(network: Callable[[GraphBuilder], list[str]], target: str) -> None:
+    b = GraphBuilder(np.random.default_rng(8))
+    outputs = network(b)
+    check(b.graph(*outputs), b.data(), wide(target))
 
 
 @pytest.mark.parametrize("name", ["residual", "depthwise"])

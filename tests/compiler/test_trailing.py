@@ -75,6 +75,7 @@ def trailing(region: Region) -> int:
     return found
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("act_bytes", [24 << 10, 1 << 18])

@@ -125,6 +125,7 @@ def evaluated_quantized(module: tvm.IRModule) -> np.ndarray:
     return evaluated(QuantizeInt8(samples={name: X})(module))
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("names", REUSED)
 @pytest.mark.parametrize(
     "recipe",

@@ -57,6 +57,7 @@ def _channelwise(b: GraphBuilder) -> LayerGraph:
     return b.graph(b.dense(b.reshape(y, 37 * 4), 10))
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("make", [_residual, _deep, _channelwise], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("target", TARGETS)
 def test_bits_and_causes(target: str, make: Callable[[GraphBuilder], LayerGraph]) -> None:

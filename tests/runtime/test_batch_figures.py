@@ -38,7 +38,9 @@ def mean_of_an_image(target: str, batch: int, **net: Any) -> tuple[float, float]
     return whole[0] / (runs * batch), whole[1] / (runs * batch)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize(
+    "batch", [pytest.param(1, marks=pytest.mark.matrix), 3, pytest.param(8, marks=pytest.mark.matrix)]
+)
 def test_a_comparison_has_figures_of_an_image(batch: int) -> None:
     net = {"cpu_node": batch == 3}
     one, many = (

@@ -152,7 +152,7 @@ def with_other_needs(program: Program, rng: np.random.Generator) -> Program:
     return replace(program, layers=layers)
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
+@pytest.fixture(scope="module", params=CASES)
 def made(request: pytest.FixtureRequest) -> tuple[Run, Program]:
     return timed(networks()[request.param[0]], request.param[1])
 

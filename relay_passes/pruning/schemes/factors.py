@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 Doubles = npt.NDArray[np.float64]
+ROUNDING = 1e-9  # of a layer's energy; below it, processors differ
 Axes = tuple[int, ...]  # spatial axes, 0 for the first behind the channels
 
 
@@ -81,12 +82,14 @@ class Spectrum:
     def rank(self, energy: float) -> int:
         """The least rank, at least 1, that keeps this share of the energy."""
         lost = np.append(np.cumsum(self.energies[::-1])[::-1], 0)  # by keeping 0, 1, ..
-        return max(1, int(np.argmax(lost <= (1 - energy) * lost[0])))
+        return max(1, int(np.argmax(lost <= (1 - energy + ROUNDING) * lost[0])))
 
     def kept(self, rank: int) -> float:
-        """The share of the energy that a rank keeps."""
+        """The share of the energy that a rank keeps, a multiple of ``ROUNDING``: forms that keep as
+        much are then equal on every processor."""
         total = float(self.energies.sum())
-        return float(self.energies[:rank].sum()) / total if total else 1.0
+        share = float(self.energies[:rank].sum()) / total if total else 1.0
+        return round(share / ROUNDING) * ROUNDING
 
     def factors(self, rank: int) -> tuple[Doubles, Doubles]:
         """The basis [r, C, *kernel of axes] and the second weight [K, r, *kernel of the others].
