@@ -1,21 +1,25 @@
 """Every pruning scheme on every array at equal resources: cycles, bytes, energy.
 
     python -m benchmarks.cross_table [--network models/fashion_dense.onnx] [--images 2]
+    python -m benchmarks.cross_table --whole resnet50 vgg16
 
 Targets are the built-in ones with the multipliers, bus and SRAM of dense256. Each scheme prunes the
 network once (one-shot, the same masks for all targets); arrays that look at activations run real
-images and give their mean. Prints the tables of docs/ACCELERATORS.md.
+images and give their mean. Whole networks have seeded weights, of which the smallest half or three
+quarters are gone, and a random image. Prints the tables of docs/ACCELERATORS.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
+from models.zoo import MODELS, prune_unstructured
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.spec import AccelSpec, equal_targets, load_spec
 from zeroskip.compiler.driver import network_of, prepare, ranges_of
@@ -36,11 +40,19 @@ SCHEMES = {
 }
 
 
+SPARSITIES = (0.5, 0.75)  # of whole networks
+
+
 def cells(
-    model: Path, recipe: str, images: Mapping[str, Any], calibrate: Mapping[str, Any]
+    model: Path | onnx.ModelProto,
+    recipe: str,
+    images: Mapping[str, Any],
+    calibrate: Mapping[str, Any] | None,
 ) -> Iterator[tuple[AccelSpec, float, int, float]]:
     """(target, cycles an image, DRAM bytes, microjoules) of a scheme on every target."""
-    options: CompileOptions = {"calibrate": calibrate, "method": "minmax"}
+    options: CompileOptions = {"method": "minmax"}
+    if calibrate is not None:
+        options["calibrate"] = calibrate
     if recipe:
         options["prune"] = recipe
     pruned, _ = prepare(model, options)
@@ -62,13 +74,34 @@ def cells(
         yield spec, float(np.mean(cycles)), moved, float(energy)
 
 
+def whole(networks: Sequence[str]) -> None:
+    """Print cycles of the zoo's networks on every target, a line for each when it is known."""
+    image = {"image": np.random.default_rng(1).standard_normal((1, 3, 224, 224), np.float32)}
+    print("| network | weights gone | target | cycles | MiB over the bus | mJ |")
+    print("|---|---:|---|---:|---:|---:|")
+    for network in networks:
+        for sparsity in SPARSITIES:
+            model = prune_unstructured(MODELS[network](), sparsity)
+            for spec, cycles, moved, microjoules in cells(model, "", image, None):
+                print(
+                    f"| {network} | {sparsity:.0%} | `{spec.name}` | {cycles:,.0f} | "
+                    f"{moved / 2**20:,.1f} | {microjoules / 1000:,.2f} |",
+                    flush=True,
+                )
+
+
 def main() -> None:
+    """Print the tables asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--network", type=Path, default=ROOT / "models" / "fashion_dense.onnx")
     parser.add_argument("--images", type=int, default=2)
+    parser.add_argument("--whole", nargs="+", choices=sorted(MODELS), metavar="NETWORK")
     args = parser.parse_args()
+    if args.whole:
+        whole(args.whole)
+        return
     with np.load(ROOT / "models" / "fashion_calibration.npz") as arrays:
         calibrate = {name: arrays[name] for name in arrays.files}
     images = {name: values[: args.images] for name, values in calibrate.items()}
