@@ -8,7 +8,8 @@ in the order of the flow:
 - ``environment``: what all of it runs on.
 - ``execution``: sessions, the packed function, validation.
 - ``analysis``: reports, causes of loss, comparisons: values.
-- ``compare``: pruning schemes side by side.
+- ``compare``: pruning schemes side by side; ``measure``: one pruned network's figures;
+  ``equal_quality``: how much a scheme may remove for a loss.
 - ``experiments``: sweeps and searches over networks, pruning and hardware.
 - ``render``: tables, files and pages of these values.
 - ``cli``: the commands.

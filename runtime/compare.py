@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,50 +20,27 @@ import tvm
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.io.telling import Progress, no_progress
-from zeroskip.accel_model.machine.machine import Machine
-from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.spec import AccelSpec, load_spec
-from zeroskip.compiler.artifact.network import Network
-from zeroskip.compiler.batching import images_of, in_batch
 from zeroskip.compiler.driver import (
     compare_import,
     import_float,
     method_for,
     name_of,
-    network_of,
-    placement_of,
     ports_of,
     read_samples,
-    reasons_of,
 )
 from zeroskip.compiler.options import Arrays, CompileOptions
 from zeroskip.compiler.scheduling.objective import Goal
-from zeroskip.compiler.stages import (
-    Stages,
-    apply_passes,
-    lower_fastest,
-    without_dead,
-    without_idle,
-)
-from zeroskip.relay_passes.partition import reference_module
 from zeroskip.relay_passes.pruning.activations.statistics import Samples
-from zeroskip.relay_passes.pruning.apply import layer_changes, prune
 from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.options import Options
-from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
-from zeroskip.relay_passes.quantize.calibrate import Method
-from zeroskip.relay_passes.quantize.calibrate import calibrate as measure_ranges
-from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.read_model import Model
-from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain, Mask
-from zeroskip.runtime.analysis.efficiency import efficiency
-from zeroskip.runtime.execution.judge import Judge, together
+from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Mask
+from zeroskip.runtime.execution.judge import Judge
 from zeroskip.runtime.execution.labelled_data import read_labelled
 from zeroskip.runtime.execution.preprocessing import Preprocessing
-from zeroskip.runtime.execution.session import Session
-
-TIMED = 4  # inputs whose times are averaged on an array that looks at activations
+from zeroskip.runtime.measure import Bench, recipe_text
 
 Array = npt.NDArray[Any]
 
@@ -88,11 +65,14 @@ def compare(
     batch: int | None = None,
     preprocessing: Preprocessing | None = None,
     seeds: int = 0,
+    losing: Sequence[float] = (),
     progress: Progress | None = None,
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
 
-    schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are. data:
+    schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are.
+    losing: each scheme is taken too at the largest sparsity at which the int8 network loses at most
+    so many points of accuracy (dB without labels) against the dense one, by the data. data:
     an .npz path or arrays, one for each input, whose leading axis counts samples, and ``labels``
     [n] if the model classifies, or a folder of pictures (``labelled_data.py``, with
     ``preprocessing``); None: the calibration data. calibrate: what ranges, and with ``reconstruct``
@@ -121,11 +101,13 @@ def compare(
         raise CompareError("A preprocessing is of data: give --data, or leave --preprocess out.")
     if seeds and known is None:
         raise CompareError("Nothing to draw samples from: give --calibrate or --data with --seeds.")
+    if any(not each > 0 for each in losing):
+        raise CompareError("A loss is a number of points (dB without labels) above 0: --losing 1.")
     if seeds == 1:
         raise CompareError("One draw has no spread: draw two times at least with --seeds.")
     compare_import(dense, model, shapes or {}, known)
     samples = read_samples(dense, known)
-    if seeds and _runs_of(dense, samples)[1] < 2:
+    if seeds and runs_of(dense, samples)[1] < 2:
         raise CompareError(
             "Of one calibration sample every draw is the same: give more of them, or leave --seeds out."
         )
@@ -134,23 +116,32 @@ def compare(
     shown = chosen_layer(dense, layer)
     entries: list[Entry] = []
     masks: dict[str, Mask] = {}
-    wanted = list(_candidates(recipes, sparsities))
-    method: Method = method_for(known)
+    missed: list[str] = []
+    wanted = list(_candidates(recipes, sparsities, losing))
     options: CompileOptions = {"cache": cache, "objective": objective, "batch": batch}
-    for done, (name, recipe, sparsity) in enumerate([(DENSE, (), None), *wanted]):
-        title = name if sparsity is None else f"{name} at {sparsity:g}"
+    bench = Bench(model, dense, samples, method_for(known), judge, specs, reconstruct, options)
+    for done, (name, recipe, wish) in enumerate([(DENSE, (), None), *wanted]):
+        title = name if wish is None else f"{name} {wish}"
         progress(title, done, len(wanted) + 1)
-        applied, pruned = _pruned(dense, recipe, sparsity, samples, reconstruct)
-        entry = _measure(
-            name, _text(applied), model, dense, pruned, samples, method, judge, specs, options
-        )
+        if wish is not None:
+            found = wish.of(bench, recipe[0], entries[0])
+            if found is None:
+                missed.append(f"{name} loses more than {wish.losing:g} at every sparsity tried")
+                continue
+            applied: tuple[Options, ...] = (found,)
+        else:
+            applied = recipe
+        pruned = bench.pruned(applied)
+        entry = bench.measure(name, applied, pruned)
         repeats = []
         for seed in range(seeds):
             progress(f"{title}, seed {seed}", done, len(wanted) + 1)
-            drawn = _drawn(dense, samples, seed)
-            _, again = _pruned(dense, recipe, sparsity, drawn, reconstruct)
-            repeats.append(_quality(model, again, drawn, method, judge, specs[0], options))
-        entry = replace(entry, repeats=tuple(repeats))
+            other = drawn(dense, samples, seed)
+            again = applied
+            if wish is not None and wish.sparsity is not None:
+                again = (bench.at_sparsity(recipe[0], wish.sparsity, other),)
+            repeats.append(bench.quality(bench.pruned(again, other), other))
+        entry = replace(entry, repeats=tuple(repeats), losing=None if wish is None else wish.losing)
         entries.append(entry)
         masks[entry.title] = mask_of(pruned, shown.node)
     return Comparison(
@@ -162,156 +153,56 @@ def compare(
         masks,
         judge.before,
         batch,
+        tuple(missed),
     )
 
 
+class _Wish(NamedTuple):
+    """What decides how much goes: a sparsity, or a loss of quality."""
+
+    sparsity: float | None = None
+    losing: float | None = None
+
+    def __str__(self) -> str:
+        return f"at {self.sparsity:g}" if self.losing is None else f"losing {self.losing:g}"
+
+    def of(self, bench: Bench, scheme: Options, dense: Entry) -> Options | None:
+        """The scheme with the strength that is wished; None if it has none that is weak enough."""
+        if self.sparsity is not None:
+            return bench.at_sparsity(scheme, self.sparsity)
+        assert self.losing is not None
+        lost = self.losing if dense.accuracy is None else self.losing / 100
+        found = bench.strongest(scheme, dense.quality - lost)
+        return None if found is None else found.options
+
+
 def _candidates(
-    recipes: Sequence[tuple[Recipe, tuple[Options, ...]]], sparsities: Sequence[float]
-) -> Iterator[tuple[str, tuple[Options, ...], float | None]]:
-    """Name, options and sparsity (None: as they are) of each network."""
+    recipes: Sequence[tuple[Recipe, tuple[Options, ...]]],
+    sparsities: Sequence[float],
+    losing: Sequence[float],
+) -> Iterator[tuple[str, tuple[Options, ...], _Wish | None]]:
+    """Name, options and what decides their strength (None: nothing) of each network."""
+    wishes = [*(_Wish(sparsity=each) for each in sparsities), *(_Wish(losing=x) for x in losing)]
     for written, options in recipes:
-        name = written if isinstance(written, str) else _text(options)
+        name = written if isinstance(written, str) else recipe_text(options)
         if len(options) == 1:
-            yield from ((name, options, sparsity) for sparsity in sparsities)
+            yield from ((name, options, wish) for wish in wishes)
         else:
             yield name, options, None
 
 
-def _pruned(
-    dense: tvm.IRModule,
-    recipe: tuple[Options, ...],
-    sparsity: float | None,
-    samples: Samples,
-    reconstruct: str | None,
-) -> tuple[tuple[Options, ...], tvm.IRModule]:
-    """What was applied, and the network that it leaves."""
-    if sparsity is not None:
-        recipe = (at_sparsity(dense, recipe[0], sparsity, samples).options,)
-    if not recipe:
-        return recipe, dense
-    return recipe, prune(dense, recipe, samples=samples, method=reconstruct)
-
-
-def _drawn(dense: tvm.IRModule, samples: Samples, seed: int) -> Samples:
+def drawn(dense: tvm.IRModule, samples: Samples, seed: int) -> Samples:
     """As many samples drawn from these with replacement, a run's together: a bootstrap draw."""
-    batch, runs = _runs_of(dense, samples)
+    batch, runs = runs_of(dense, samples)
     first = np.random.default_rng(seed).integers(0, runs, runs) * batch
     rows = (first[:, np.newaxis] + np.arange(batch)).ravel()
     return {name: array[rows] for name, array in samples.items()}
 
 
-def _runs_of(dense: tvm.IRModule, samples: Samples) -> tuple[int, int]:
+def runs_of(dense: tvm.IRModule, samples: Samples) -> tuple[int, int]:
     """How many samples a run takes, and how many runs there are."""
     batch = int(dense["main"].params[0].ty.shape[0])
     return batch, len(next(iter(samples.values()))) // batch
-
-
-def _quality(
-    model: Model,
-    pruned: tvm.IRModule,
-    samples: Samples,
-    calibration: Method,
-    judge: Judge,
-    spec: AccelSpec,
-    options: CompileOptions,
-) -> float:
-    """Accuracy where there are labels, else dB, of the int8 network."""
-    pruned, runs, quantize = _quantized(pruned, samples, calibration)
-    stages = lower_fastest(pruned, runs, spec, quantize, options)
-    snr, found = judge.of_int8(network_of(stages, model, spec), apply_passes(runs, quantize))
-    return snr if found is None else found
-
-
-def _quantized(
-    pruned: tvm.IRModule, samples: Samples, calibration: Method
-) -> tuple[tvm.IRModule, tvm.IRModule, QuantizeInt8]:
-    """A network without what never matters, the same without dead channels, and its
-    quantization."""
-    ranges = measure_ranges(without_dead(pruned), samples, method=calibration)
-    quantize = QuantizeInt8(ranges=ranges)
-    pruned = without_idle(pruned, quantize)
-    return pruned, without_dead(pruned), quantize
-
-
-def _text(recipe: Sequence[Options]) -> str:
-    return "+".join(map(str, recipe))
-
-
-def _measure(
-    name: str,
-    recipe: str,
-    model: Model,
-    dense: tvm.IRModule,
-    pruned: tvm.IRModule,
-    samples: Samples,
-    calibration: Method,
-    judge: Judge,
-    specs: Sequence[AccelSpec],
-    options: CompileOptions,
-) -> Entry:
-    sparsity = sparsity_of(layer_changes(dense, pruned))
-    layers = prunable_layers(pruned["main"])
-    pruned, runs, quantize = _quantized(pruned, samples, calibration)
-    integers = apply_passes(runs, quantize)
-    runs, pruned = in_batch([runs, pruned], options.get("batch"))
-    # What stays of dead channels depends on the target; the bits, which are judged, do not.
-    stages = {spec.name: lower_fastest(pruned, runs, spec, quantize, options) for spec in specs}
-    snr, accuracy = judge.of_int8(network_of(stages[specs[0].name], model, specs[0]), integers)
-    return Entry(
-        scheme=name,
-        recipe=recipe,
-        sparsity=sparsity,
-        weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
-        macs=sum(layer.macs for layer in layers),
-        snr_db=snr,
-        accuracy=accuracy,
-        gains={
-            spec.name: gain_of(stages[spec.name], spec, model, judge.inputs[:TIMED])
-            for spec in specs
-        },
-    )
-
-
-def gain_of(stages: Stages, spec: AccelSpec, model: Model, inputs: list[list[Array]]) -> Gain:
-    """What an image takes on one accelerator; cycles and energy are means over ``inputs``, of one
-    image each, from the first on again until runs of several are whole, where they depend on
-    activations."""
-    programs = stages.programs.values()
-    if spec.kind.looks_at_inputs:
-        runs = _timed(network_of(stages, model, spec), inputs)
-    else:
-        runs = [Machine(spec).run(program, {}, numbers=False) for program in programs]
-    times, of_run = max((run.images for run in runs), default=1), images_of(stages.floating)
-    images = times * of_run
-    own = [run.of_image(number) for number in range(times) for run in runs]
-    cycles = sum(run.cycles for run in own) / images
-    energy = {
-        event: sum(run.energy[event] for run in own) / images / 1e6 for event in spec.kind.events
-    }
-    layers = [layer for program in programs for layer in program.layers]
-    return Gain(
-        cycles=round(cycles),
-        stored_bytes=sum(len(program.image) for program in programs),
-        microjoules=sum(energy.values()),
-        placement=placement_of(
-            reference_module(stages.partitioned), stages.programs, reasons_of(stages.partitioned)
-        )[0].of_one(of_run),
-        efficiency=efficiency(
-            spec,
-            cycles / spec.clock_mhz / 1000,
-            energy,
-            sum(layer.real_macs for layer in layers) // of_run,
-            sum(layer.macs for layer in layers) // of_run,
-        ),
-    )
-
-
-def _timed(network: Network, inputs: list[list[Array]]) -> list[Run]:
-    """The runs of a network's regions, of all inputs; of the first alone if outputs have no
-    axis."""
-    session = Session(replace(network, batch=1))
-    session.run(together(network, inputs)[0])
-    return list(session.runs.values())
 
 
 def read_data(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from zeroskip.relay_passes.integer.layers import Layer, QTensor
+
+if TYPE_CHECKING:
+    import networkx as nx  # half a second of processor for its algorithms: a run needs none
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class LayerGraph:
 
     def network(self) -> nx.DiGraph:
         """Nodes are indices into ``nodes``; an edge goes from producer to consumer."""
+        import networkx as nx
+
         made = {node.output: index for index, node in enumerate(self.nodes)}
         graph = nx.DiGraph()
         graph.add_nodes_from(range(len(self.nodes)))
@@ -45,6 +49,8 @@ class LayerGraph:
 
     def ordered(self) -> Iterator[Node]:
         """Nodes in execution order; among those that are ready, the order of the network."""
+        import networkx as nx
+
         for index in nx.lexicographical_topological_sort(self.network()):
             yield self.nodes[index]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from zeroskip.runtime.analysis.efficiency import Efficiency
 
 DENSE = "dense"  # the scheme of the network that nothing was removed from
 FRONT = "*"  # the mark of what no other entry beats
+HALVINGS = 6  # of the interval of sparsities where a loss decides
 
 Mask = npt.NDArray[np.bool_]
 
@@ -39,7 +41,8 @@ class Entry:
 
     snr_db: of the int8 outputs against the dense float ones. accuracy: the share of labels that
     the int8 network finds; None without labels. gains: by target. repeats: the quality again, of
-    each draw of the calibration samples.
+    each draw of the calibration samples. losing: the points of accuracy (dB without labels) that
+    decided the sparsity; None if the sparsity was asked for.
     """
 
     scheme: str
@@ -51,6 +54,7 @@ class Entry:
     accuracy: float | None
     gains: dict[str, Gain]
     repeats: tuple[float, ...] = ()
+    losing: float | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -86,7 +90,17 @@ class Entry:
 
     @property
     def title(self) -> str:
-        return self.scheme if self.scheme == DENSE else f"{self.scheme} {self.sparsity:.0%}"
+        if self.scheme == DENSE:
+            return self.scheme
+        return f"{self.scheme} {self.sparsity:.0%}{self.losing_text}"
+
+    @property
+    def losing_text(self) -> str:
+        """`` for 1 point``; nothing where the sparsity was asked for."""
+        if self.losing is None:
+            return ""
+        unit = "dB" if self.accuracy is None else "point" if self.losing == 1 else "points"
+        return f" for {self.losing:g} {unit}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +109,7 @@ class Comparison:
 
     samples: how many the quality was measured with. layer: whose masks [K, C, *kernel] are kept,
     by the title of the entry; of layers that were cut to size, what is left; empty: it has gone.
+    missed: schemes that lose more than they may at every sparsity that was tried, a sentence each.
     before: the functions at the end before which signal-to-noise is taken, in words, or "". batch:
     images of one program, an image of which the figures are; None: one.
     """
@@ -107,6 +122,7 @@ class Comparison:
     masks: dict[str, Mask]
     before: str = ""
     batch: int | None = None
+    missed: tuple[str, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -130,6 +146,36 @@ class Comparison:
         runs on the accelerator."""
         cycles = entry.gains[target].cycles
         return self.entries[0].gains[self.targets[0]].cycles / cycles if cycles else float("nan")
+
+    def own_faster(self, entry: Entry, target: str) -> float:
+        """How many times as fast as the dense network on the same target."""
+        cycles = entry.gains[target].cycles
+        return self.entries[0].gains[target].cycles / cycles if cycles else float("nan")
+
+    def faster_for_its_area(self, entry: Entry, target: str) -> float:
+        """``faster`` of as many such arrays, or so large a part of one, as have the area of the
+        first target: what it would be if work divided without loss. NaN where areas are not
+        known."""
+        mine, first = (
+            gain.efficiency.area_mm2 if gain.efficiency else float("nan")
+            for gain in (entry.gains[target], self.entries[0].gains[self.targets[0]])
+        )
+        return self.faster(entry, target) * first / mine
+
+    def times_as_fast(self, entry: Entry) -> dict[str, dict[str, float | None]]:
+        """By target: against the dense network on the first target (``common``), on the same one
+        (``own``), and on the first for its area (``equal_area``); None where it is not known."""
+        return {
+            target: {
+                name: None if math.isnan(value) else value
+                for name, value in (
+                    ("common", self.faster(entry, target)),
+                    ("own", self.own_faster(entry, target)),
+                    ("equal_area", self.faster_for_its_area(entry, target)),
+                )
+            }
+            for target in self.targets
+        }
 
     def coverages(self) -> list[str]:
         """What the figures of each target are for; networks that differ in it are named."""
@@ -174,12 +220,23 @@ class Comparison:
         )
         return [
             f"{quality}, over {self.samples:,} samples{drawn}; sparsity: of the layers that a scheme "
-            "changed; weights and MMACs: not zero, of the whole network",
-            f"{together}faster: than the dense network on {self.targets[0]}; on CPU: of the multiplies, "
+            f"changed{self._chosen()}; weights and MMACs: not zero, of the whole network",
+            f"{together}faster: than the dense network on {self.targets[0]}; own: than the dense network "
+            f"on the same target; on CPU: of the multiplies, "
             "which cycles and energy leave out; KiB: weights as packed for the target, with "
             f"metadata, and parameters; {FRONT}: on the target's Pareto front, no other is as "
             "good in fewer cycles",
         ]
+
+    def _chosen(self) -> str:
+        """How sparsities were chosen where they were not asked for."""
+        if all(entry.losing is None for entry in self.entries):
+            return ""
+        unit = "points of accuracy" if self.labelled else "dB"
+        return (
+            f" (for n {unit}: the largest, to 1/{2**HALVINGS}, at which the int8 network loses no "
+            "more against the dense one, by the same samples)"
+        )
 
     def to_table(self) -> dict[str, Any]:
         """For JSON: the fields of this class, without the masks, and the fronts."""
@@ -190,13 +247,19 @@ class Comparison:
             "layer": self.layer,
             "snr_before": self.before,
             "batch": self.batch,
-            "entries": [
-                {**asdict(entry), "repeats": list(entry.repeats), "interval": entry.interval}
-                for entry in self.entries
-            ],
+            "missed": list(self.missed),
+            "entries": [self._entry_table(entry) for entry in self.entries],
             "front": {
                 target: [entry.title for entry in self.front(target)] for target in self.targets
             },
+        }
+
+    def _entry_table(self, entry: Entry) -> dict[str, Any]:
+        return {
+            **asdict(entry),
+            "repeats": list(entry.repeats),
+            "interval": entry.interval,
+            "times_as_fast": self.times_as_fast(entry),
         }
 
 

@@ -82,6 +82,12 @@ def read_list(
     return tuple(found)
 
 
+def is_default(name: str) -> bool:
+    """Whether nobody gave this parameter of the command that runs."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source in (None, click.core.ParameterSource.DEFAULT)
+
+
 def all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Several options in this order, as one decorator."""
 
@@ -121,6 +127,19 @@ def sparsity_option(words: str, default: str = "0.5,0.75") -> Callable[[F], F]:
         metavar="RATIOS",
         help=words,
     )
+
+
+def read_losses(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[float, ...]:
+    """``0.5,1`` -> (0.5, 1.0), all above 0; of nothing nothing."""
+    try:
+        losses = tuple(float(each) for each in (value or "").split(",") if each.strip())
+    except ValueError:
+        losses = ()
+    if value is not None and not (losses and all(0 < each < float("inf") for each in losses)):
+        raise click.BadParameter(f"{value!r} is not of the form 0.5,1: numbers above 0")
+    return losses
 
 
 def targets_option(default: str, more: str = "") -> Callable[[F], F]:

@@ -15,10 +15,12 @@ from zeroskip.runtime.cli.options import (
     calibrate_or_data_option,
     echo_written,
     file_option,
+    is_default,
     objective_option,
     params_option,
     png_option,
     quality_data_options,
+    read_losses,
     reconstruct_as_prune_option,
     reconstruct_option,
     schemes_option,
@@ -153,6 +155,14 @@ def prune_command(
     required=True,
 )
 @sparsity_option("Ratios of weights to remove from the layers of a scheme.")
+@click.option(
+    "--losing",
+    metavar="POINTS",
+    callback=read_losses,
+    help="Also take each scheme at the largest sparsity at which the int8 network loses at most so "
+    "many points of accuracy (dB without labels) against the dense one, such as 1; without "
+    "--sparsity only at these.",
+)
 @targets_option(
     ",".join(DEFAULT_TARGETS), "'all': every built-in one with the resources of dense256; "
 )
@@ -183,6 +193,7 @@ def compare_command(
     params: Path | None,
     schemes: tuple[str, ...],
     sparsity: tuple[float, ...],
+    losing: tuple[float, ...],
     targets: tuple[str, ...],
     data: Path | None,
     preprocess: Path | None,
@@ -221,6 +232,8 @@ def compare_command(
     silent = to_stdout(json_file, csv_file, html_file)
     if png_folder is not None:
         check_png()
+    if losing and is_default("sparsity"):
+        sparsity = ()
     with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
             read_model(model, params),
@@ -231,6 +244,7 @@ def compare_command(
                 for name in (equal_targets() if given == "all" else [given])
             ],
             sparsities=sparsity,
+            losing=losing,
             data=data,
             calibrate=calibrate,
             reconstruct=reconstruct,

@@ -54,12 +54,13 @@ from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.read_model import read_model
 from zeroskip.relay_passes.tosa.read_tosa import IntegerModel
 from zeroskip.runtime.analysis.comparison import Gain
-from zeroskip.runtime.compare import TIMED, gain_of, read_data
+from zeroskip.runtime.compare import read_data
 from zeroskip.runtime.execution.judge import Judge
 from zeroskip.runtime.experiments.errors import EngineError
 from zeroskip.runtime.experiments.point import FrontPoint, Point
 from zeroskip.runtime.experiments.sources import Source, code_version
 from zeroskip.runtime.experiments.store import Outcome
+from zeroskip.runtime.measure import TIMED, gain_of
 
 Figures: TypeAlias = Mapping[str, Any]
 KEPT = 2  # networks that a worker keeps imported

@@ -18,7 +18,7 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
     for name in ("sparsity", "weights", "MMACs", made.quality_name):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("target", no_wrap=True)
-    for name in ("cycles", "faster", "on CPU", "KiB", "uJ"):
+    for name in ("cycles", "faster", "own", "on CPU", "KiB", "uJ"):
         table.add_column(name, justify="right", no_wrap=True)
     fronts = {target: made.front(target) for target in made.targets}
     for entry in made.entries:
@@ -31,6 +31,7 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
                 target,
                 f"{gain.cycles:,}{mark}",
                 f"{made.faster(entry, target):.2f}x",
+                f"{made.own_faster(entry, target):.2f}x",
                 percent(gain.placement.cpu_share),
                 f"{gain.stored_bytes / 1024:,.1f}",
                 f"{gain.microjoules:,.1f}",
@@ -40,6 +41,7 @@ def comparison_parts(made: Comparison) -> list[Table | str]:
         table,
         "",
         *map(escape, made.coverages()),
+        *map(escape, made.missed),
         *made.explanations(),
         *_efficiency_parts(made),
     ]
@@ -61,7 +63,7 @@ def _efficiency_parts(made: Comparison) -> list[Table | str]:
 
 def _own_cells(entry: Entry) -> tuple[str, ...]:
     return (
-        escape(entry.scheme),
+        escape(entry.scheme + entry.losing_text),
         f"{entry.sparsity:.1%}",
         f"{entry.weights:,}",
         f"{entry.macs / 1e6:,.2f}",

@@ -121,9 +121,13 @@ def write_entries(path: str | Path, made: Comparison) -> None:
     for entry in made.entries:
         own = asdict(entry)
         gains, _ = own.pop("gains"), own.pop("repeats")
+        times = made.times_as_fast(entry)
         low, high = entry.interval or ("", "")
         own |= {"quality_low": low, "quality_high": high}
-        rows += [_flat({**own, "target": target, **gains[target]}) for target in made.targets]
+        rows += [
+            _flat({**own, "target": target, **gains[target], "times_as_fast": times[target]})
+            for target in made.targets
+        ]
     _write_csv(path, rows, "scheme")
 
 

@@ -35,7 +35,12 @@ def test_what_was_found_stays_mended(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "number"), [(FIRST, 10), pytest.param(FIRST + 20, 20, marks=pytest.mark.slow)]
+    ("first", "number"),
+    [
+        (FIRST, 6),
+        pytest.param(FIRST + 6, 14, marks=pytest.mark.matrix),
+        pytest.param(FIRST + 20, 20, marks=pytest.mark.slow),
+    ],
 )
 def test_random_networks_are_exact(first: int, number: int) -> None:
     """One of them against TVM too; now and then an ONNX model."""

@@ -74,8 +74,10 @@ def zeroskip(
         pytest.param(("compile", "net.onnx", "-o", "out", "--no-cache"), marks=pytest.mark.slow),
         ("compile", "net.onnx", "-o", "out", "--target", "sparse256"),
         ("run", "net.zsk", "--input", "x.npz", "--output", "out"),
-        ("run", "net.zsk", "--input", "x.npz", "--trace", "out"),
-        ("report", "net.zsk", "--json", "out"),
+        pytest.param(
+            ("run", "net.zsk", "--input", "x.npz", "--trace", "out"), marks=pytest.mark.matrix
+        ),
+        pytest.param(("report", "net.zsk", "--json", "out"), marks=pytest.mark.matrix),
     ],
     ids=lambda arguments: " ".join(arguments[:1] + arguments[-2:]),
 )

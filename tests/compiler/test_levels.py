@@ -56,7 +56,13 @@ TARGETS = {  # with the levels that it is compiled at, and what they share
 X = {"x": np.random.default_rng(7).standard_normal(SHAPE).astype(np.float32)}
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(each, marks=pytest.mark.matrix) if each == "dense256" else each
+        for each in TARGETS
+    ],
+)
 def case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Levels, Path]:

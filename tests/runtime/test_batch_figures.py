@@ -18,11 +18,12 @@ from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.machine.run import Run
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import compile as compile_network
-from zeroskip.runtime.compare import TIMED, compare
+from zeroskip.runtime.compare import compare
 from zeroskip.runtime.execution.session import Session
 from zeroskip.runtime.experiments.search import search
 from zeroskip.runtime.experiments.sweep import sweep
 from zeroskip.runtime.experiments.table import Table
+from zeroskip.runtime.measure import TIMED
 
 IMAGES = np.random.default_rng(3).standard_normal((6, *SHAPE[1:])).astype(np.float32)
 TARGETS = ("sparse256", "scnn256")  # scnn256: time depends on activations
@@ -39,7 +40,8 @@ def mean_of_an_image(target: str, batch: int, **net: Any) -> tuple[float, float]
 
 
 @pytest.mark.parametrize(
-    "batch", [pytest.param(1, marks=pytest.mark.matrix), 3, pytest.param(8, marks=pytest.mark.matrix)]
+    "batch",
+    [pytest.param(1, marks=pytest.mark.matrix), 3, pytest.param(8, marks=pytest.mark.matrix)],
 )
 def test_a_comparison_has_figures_of_an_image(batch: int) -> None:
     net = {"cpu_node": batch == 3}

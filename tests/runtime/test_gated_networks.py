@@ -97,7 +97,14 @@ def test_activations_that_are_written_out(
 PAIRS = (("Max", "xp"), ("Min", "px"), ("Add", "px"), ("Sub", "px"), ("Sub", "xp"))
 
 
-@pytest.mark.parametrize("shape", [(8, 6, 6), (8, 1, 1), (1, 6, 6), (1, 1, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (8, 6, 6),
+        (8, 1, 1),
+        *(pytest.param(shape, marks=pytest.mark.matrix) for shape in ((1, 6, 6), (1, 1, 1))),
+    ],
+)
 def test_the_second_of_two_tensors_spreads(shape: tuple[int, int, int]) -> None:
     """It has a value for each element, channel or pixel, or one, whichever stands first; all on the
     accelerator, to the bits of TVM's CPU."""

@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
 
 from zeroskip.relay_passes.pruning.activations.statistics import Columns
 
@@ -62,6 +61,8 @@ class Factor:
     @staticmethod
     def of(gram: Doubles, ridge: float, rows: Places, support: Places) -> Factor:
         """gram: H [E, E]."""
+        from scipy.linalg import cho_factor
+
         matrix = gram[np.ix_(support, support)]
         matrix[np.diag_indices_from(matrix)] += ridge
         if len(support):
@@ -71,6 +72,8 @@ class Factor:
 
     def solve(self, wanted: Doubles, change: Doubles) -> None:
         """Set the rows of ``change``."""
+        from scipy.linalg import cho_solve
+
         if len(self.support):
             at = np.ix_(self.rows, self.support)
             change[at] = cho_solve((self.lower, True), wanted[at].T, check_finite=False).T

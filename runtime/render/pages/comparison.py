@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from zeroskip.compiler.artifact.placement import percent
@@ -19,6 +20,7 @@ from zeroskip.runtime.render.pages.elements import (
     short,
     tag,
 )
+from zeroskip.runtime.render.pages.heatmap import heat_map
 from zeroskip.runtime.render.pages.labels import Box, Dot, along, placed
 from zeroskip.runtime.render.pages.masks import SHOWN, mask_picture
 from zeroskip.runtime.render.pages.palette import series_legend, series_of
@@ -36,6 +38,8 @@ def comparison_page(made: Comparison, *, command: str = "") -> str:
         f"{made.model}: pruning schemes side by side",
         [
             *(tag("p", line, class_="headline") for line in made.coverages()),
+            *(tag("p", line, class_="headline") for line in made.missed),
+            *(_heat_figure(*each) for each in _heat_maps(made)),
             tag("div", *charts, class_="charts"),
             _table(made),
             *_rates_figure(made),
@@ -47,9 +51,9 @@ def comparison_page(made: Comparison, *, command: str = "") -> str:
 
 
 def comparison_charts(made: Comparison) -> list[Chart]:
-    """The page's Pareto fronts as files, one for each target."""
+    """The page's charts as files: a Pareto front of each target, heat maps of several."""
     schemes = _schemes(made)
-    return [
+    fronts = [
         Chart(
             f"front-{target}",
             f"{made.model} on {target}: {made.quality_name} against cycles",
@@ -59,6 +63,50 @@ def comparison_charts(made: Comparison) -> list[Chart]:
         )
         for target in made.targets
     ]
+    return fronts + [chart for *_, chart in _heat_maps(made)]
+
+
+# ------------------------------------------------------------------------------------ heat maps
+
+
+def _heat_maps(made: Comparison) -> list[tuple[str, str, Chart]]:
+    """Title, note and chart: times as fast as the dense network on the first target, and the same
+    for its area where areas are known; nothing of a single network or target."""
+    first = made.targets[0]
+    if len(made.targets) < 2 or len(made.entries) < 2:
+        return []
+    faster = [[made.faster(each, target) for target in made.targets] for each in made.entries]
+    for_area = [
+        [made.faster_for_its_area(each, target) for target in made.targets] for each in made.entries
+    ]
+    maps = [("heat-map", "Schemes x accelerators", "", faster)]
+    if not any(math.isnan(each) for row in for_area for each in row):
+        words = f", each array as large as {first}: times its area over the array's"
+        maps.append(("heat-map-area", "The same at equal area", words, for_area))
+    found = []
+    for name, title, more, values in maps:
+        size, picture = heat_map([each.title for each in made.entries], made.targets, values)
+        sentence = (
+            f"Times as fast as the dense network on {first}{more}. The bluer the faster, grey is "
+            "slower; bold: the fastest of a row."
+        )
+        chart = Chart(name, f"{made.model}: {title[0].lower()}{title[1:]}", (), size, picture)
+        found.append((title, sentence, chart))
+    return found
+
+
+def _heat_figure(title: str, note: str, chart: Chart) -> Element:
+    width, height = chart.size
+    picture = tag(
+        "svg",
+        *chart.picture,
+        viewBox=f"0 0 {width:g} {height:g}",
+        width=f"{width:g}",
+        height=f"{height:g}",
+        role="img",
+        aria_label=f"{title}; the table below holds the numbers",
+    )
+    return figure(title, note, scroller(picture, what="a chart that scrolls"))
 
 
 # ------------------------------------------------------------------------------- Pareto fronts
@@ -196,7 +244,7 @@ def _dot(made: Comparison, entry: Entry, target: str, dot: Dot, schemes: dict[st
 
 def _table(made: Comparison) -> Element:
     own = ("sparsity", "weights", "MMACs")  # what matters less stands last
-    gains = ("cycles", "faster", "KiB", "uJ", "on CPU")
+    gains = ("cycles", "faster", "own", "KiB", "uJ", "on CPU")
     head = tag(
         "thead",
         tag(
@@ -212,7 +260,7 @@ def _table(made: Comparison) -> Element:
     rows = [
         tag(
             "tr",
-            tag("th", entry.scheme),
+            tag("th", entry.scheme + entry.losing_text),
             tag("td", entry.own_text, *_interval(entry)),
             *(
                 cell
@@ -272,6 +320,7 @@ def _gain_cells(made: Comparison, entry: Entry, target: str, best: bool) -> list
     return [
         tag("td", tag("b", f"{gain.cycles:,}") if best else f"{gain.cycles:,}", class_="first"),
         tag("td", f"{made.faster(entry, target):.2f}x"),
+        tag("td", f"{made.own_faster(entry, target):.2f}x"),
         tag("td", f"{gain.stored_bytes / 1024:,.1f}"),
         tag("td", f"{gain.microjoules:,.1f}"),
         tag("td", percent(gain.placement.cpu_share)),
