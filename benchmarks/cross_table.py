@@ -12,9 +12,10 @@ quarters are gone, and a random image. Prints the tables of docs/ACCELERATORS.md
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -90,6 +91,57 @@ def whole(networks: Sequence[str]) -> None:
                 )
 
 
+class Cell(NamedTuple):
+    """An image of a network pruned by a scheme on a target. area: mm2 of the target."""
+
+    cycles: float
+    moved: int
+    microjoules: float
+    area: float
+
+
+def print_table(schemes: Sequence[str], rows: Mapping[str, Sequence[str]], last: str = "") -> None:
+    """Targets from top to bottom, schemes from left to right."""
+    columns = ["target", *schemes, *([last] if last else [])]
+    print("| " + " | ".join(columns) + " |")
+    print("|---|" + "---:|" * (len(columns) - 1))
+    for target, cells in rows.items():
+        print(f"| `{target}` | " + " | ".join(cells) + " |")
+
+
+def print_tables(found: Mapping[str, Mapping[str, Cell]]) -> None:
+    """The tables of docs/ACCELERATORS.md. found: of each scheme the targets."""
+    schemes, first = [*found], found[next(iter(found))]
+    base = first["dense256"]
+    by_target = {target: [found[scheme][target] for scheme in schemes] for target in first}
+    print("\nCycles (times as fast as the first scheme on dense256)\n")
+    print_table(
+        schemes,
+        {
+            target: [
+                *(f"{cell.cycles:,.0f} ({base.cycles / cell.cycles:.1f}x)" for cell in cells),
+                f"{cells[0].area:.2f}",
+            ]
+            for target, cells in by_target.items()
+        },
+        "mm2",
+    )
+    print("\nTimes as fast, each array as large as dense256\n")
+    print_table(
+        schemes,
+        {
+            target: [f"{base.cycles / cell.cycles * base.area / cell.area:.2f}" for cell in cells]
+            for target, cells in by_target.items()
+        },
+    )
+    for title, text in (
+        ("KiB over the bus", lambda cell: f"{cell.moved / 1024:,.1f}"),
+        ("Microjoules, idle power included", lambda cell: f"{cell.microjoules:,.1f}"),
+    ):
+        print(f"\n{title}\n")
+        print_table(schemes, {target: [*map(text, cells)] for target, cells in by_target.items()})
+
+
 def main() -> None:
     """Print the tables asked for."""
     parser = argparse.ArgumentParser(
@@ -97,6 +149,7 @@ def main() -> None:
     )
     parser.add_argument("--network", type=Path, default=ROOT / "models" / "fashion_dense.onnx")
     parser.add_argument("--images", type=int, default=2)
+    parser.add_argument("--schemes", nargs="+", choices=[*SCHEMES], default=[*SCHEMES])
     parser.add_argument("--whole", nargs="+", choices=sorted(MODELS), metavar="NETWORK")
     args = parser.parse_args()
     if args.whole:
@@ -105,28 +158,14 @@ def main() -> None:
     with np.load(ROOT / "models" / "fashion_calibration.npz") as arrays:
         calibrate = {name: arrays[name] for name in arrays.files}
     images = {name: values[: args.images] for name, values in calibrate.items()}
-    names = equal_targets()
-    print("| scheme | " + " | ".join(names) + " |")
-    print("|---|" + "---:|" * len(names))
-    rows: dict[str, list[tuple[float, int, float]]] = {}
-    for scheme, recipe in SCHEMES.items():
-        rows[scheme] = [found[1:] for found in cells(args.network, recipe, images, calibrate)]
-        print(
-            f"| {scheme} | " + " | ".join(f"{row[0]:,.0f}" for row in rows[scheme]) + " |",
-            flush=True,
-        )
-    for title, column in (("KiB over the bus", 1), ("microjoules", 2)):
-        print(f"\n{title}\n")
-        print("| scheme | " + " | ".join(names) + " |")
-        print("|---|" + "---:|" * len(names))
-        for scheme, found in rows.items():
-            scale = 1024 if column == 1 else 1
-            print(
-                f"| {scheme} | " + " | ".join(f"{row[column] / scale:,.1f}" for row in found) + " |"
-            )
-    print("\nmm2\n")
-    for name in names:
-        print(f"{name} {physics.physics(load_spec(name)).area_mm2:.2f}")
+    found: dict[str, dict[str, Cell]] = {}
+    for scheme in args.schemes:
+        found[scheme] = {
+            spec.name: Cell(*figures, physics.physics(spec).area_mm2)
+            for spec, *figures in cells(args.network, SCHEMES[scheme], images, calibrate)
+        }
+        print(f"{scheme}: done", file=sys.stderr)
+    print_tables(found)
 
 
 if __name__ == "__main__":
