@@ -161,8 +161,10 @@ def main() -> None:
     found: dict[str, dict[str, Cell]] = {}
     for scheme in args.schemes:
         found[scheme] = {
-            spec.name: Cell(*figures, physics.physics(spec).area_mm2)
-            for spec, *figures in cells(args.network, SCHEMES[scheme], images, calibrate)
+            spec.name: Cell(cycles, moved, microjoules, physics.physics(spec).area_mm2)
+            for spec, cycles, moved, microjoules in cells(
+                args.network, SCHEMES[scheme], images, calibrate
+            )
         }
         print(f"{scheme}: done", file=sys.stderr)
     print_tables(found)
