@@ -28,6 +28,7 @@ from zeroskip.runtime.render.pages.palette import series_legend, series_of
 SIZES = {"wide": (720, 400), "narrow": (360, 300)}  # pixels, by the width of the screen
 FEW, LOWER = 4, 0.7  # of so few networks a chart is lower
 NAMED = 10  # of more networks than these only sparsities are written beside the dots
+TITLE = 44  # characters of a row of a heat map, at the most
 RADIUS = 6  # of a dot, pixels
 
 
@@ -85,7 +86,8 @@ def _heat_maps(made: Comparison) -> list[tuple[str, str, Chart]]:
         maps.append(("heat-map-area", "The same at equal area", words, for_area))
     found = []
     for name, title, more, values in maps:
-        size, picture = heat_map([each.title for each in made.entries], made.targets, values)
+        titles = [_shortened(each) for each in made.entries]
+        size, picture = heat_map(titles, made.targets, values)
         sentence = (
             f"Times as fast as the dense network on {first}{more}. The bluer the faster, grey is "
             "slower; bold: the fastest of a row."
@@ -101,8 +103,7 @@ def _heat_figure(title: str, note: str, chart: Chart) -> Element:
         "svg",
         *chart.picture,
         viewBox=f"0 0 {width:g} {height:g}",
-        width=f"{width:g}",
-        height=f"{height:g}",
+        style=f"width: {width:g}px",  # in its own size: a phone scrolls
         role="img",
         aria_label=f"{title}; the table below holds the numbers",
     )
@@ -204,6 +205,14 @@ def _label(entry: Entry, networks: int) -> str:
     if networks > NAMED:
         return "" if entry.scheme == DENSE else f"{entry.sparsity:.0%}"
     return entry.title if len(entry.title) <= 24 else f"{entry.title[:16]}… {entry.sparsity:.0%}"
+
+
+def _shortened(entry: Entry) -> str:
+    """The title; of a long recipe its beginning."""
+    if len(entry.title) <= TITLE:
+        return entry.title
+    end = f"… {entry.sparsity:.0%}{entry.losing_text}"
+    return entry.title[: TITLE - len(end)] + end
 
 
 def _shown(entry: Entry) -> float:
