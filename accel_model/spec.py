@@ -288,12 +288,13 @@ def targets() -> list[str]:
 
 
 def equal_targets(like: str = "dense256") -> list[str]:
-    """Names of the built-in targets with as many multipliers and as wide a bus as ``like``, its
-    clock, and no more SRAM than 512 KiB: what can be compared at equal resources."""
+    """``like``, and the names of the other built-in targets with as many multipliers and as wide a
+    bus, its clock, and no more SRAM than 512 KiB: what can be compared at equal resources."""
     wanted = load_spec(like)
-    return [
+    others = [name for name in targets() if name != like]
+    return [like] + [
         name
-        for name in targets()
+        for name in others
         if (spec := load_spec(name)).array.macs == wanted.array.macs
         and spec.dram == wanted.dram
         and spec.clock_mhz == wanted.clock_mhz
