@@ -30,8 +30,15 @@ R = TypeVar("R")
 
 PACKAGE = Path(__file__).parent.parent
 _IMPORT = re.compile(r"^from zeroskip\.accel_model(?:\.([\w.]+))? import (\([^)]*\)|.*)$", re.M)
-# No way in for C, which nobody takes and which is a tenth of the time to compile.
-OPTIONS = {"nopython": True, "boundscheck": None, "error_model": "numpy", "no_cfunc_wrapper": True}
+# No way in for C, which nobody takes and which is a tenth of the time to compile. No counts of who
+# holds an array: callers hold them, and compiled code makes none.
+OPTIONS = {
+    "nopython": True,
+    "boundscheck": None,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+    "_nrt": False,
+}
 _MARK = "from zeroskip.accel_model.io.jit import"
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 Int64 = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
@@ -116,5 +115,7 @@ def bootstrap_interval(estimate: float, draws: Sequence[float]) -> tuple[float, 
     (Student, Biometrika 6, 1908). More draws make its width steadier, not smaller, unlike that of
     the interval of the draws' mean, which says how many draws there were.
     """
+    from scipy.special import stdtrit  # slow to import, and little else needs it
+
     half = float(np.std(draws, ddof=1)) * float(stdtrit(len(draws) - 1, (1 + SURE) / 2))
     return estimate - half, estimate + half
