@@ -48,6 +48,13 @@ def njit_cached(function: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
+def njit_cached_scalar(function: Callable[P, R]) -> Callable[P, R]:
+    """``njit_cached`` for a loop whose steps depend on each other: without vectors, of which there
+    would be none, it is compiled in two thirds of the time."""
+    compiled: Callable[P, R] = _kept(LeanDispatcher(function, OPTIONS, scalar=True))
+    return compiled
+
+
 def njit_cached_reassociating(function: Callable[P, R]) -> Callable[P, R]:
     """``njit_cached``, and sums of floats may be taken in any order."""
     compiled: Callable[P, R] = _kept(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -68,7 +68,7 @@ def follow(unit: Int64, wait: Int64, post: Int64, priority: Int64) -> Order:
     return made._replace(pcs=made.pcs[: _follow(unit, wait, post, priority, made, lists, counts)])
 
 
-@njit_cached
+@njit_cached_scalar
 def _follow(
     unit: Int64,
     wait: Int64,

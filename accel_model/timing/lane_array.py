@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats.reduction_order import ReductionSteps
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 from zeroskip.accel_model.timing import lane_simulation
 from zeroskip.accel_model.timing.shape import Strips, WindowShape, counted_outputs
 
@@ -192,7 +192,7 @@ def conv_cycles(
 # ------------------------------------------------------------------------ fetches and quads
 
 
-@njit_cached
+@njit_cached_scalar
 def _conflicts(
     cf: Int32,
     rows: Int32,

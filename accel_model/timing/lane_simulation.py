@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached, njit_cached_scalar
 from zeroskip.accel_model.isa.instructions import BLOCK
 
 Int32 = npt.NDArray[np.int32]
@@ -35,7 +35,7 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     return cost
 
 
-@njit_cached
+@njit_cached_scalar
 def _add_drains(
     order: Int32, slots: int, width: int, last: bool, counts: Int64, cost: Int64
 ) -> None:
@@ -215,7 +215,7 @@ class Room(NamedTuple):
         return Room(*(np.zeros(shape, np.int64) for shape in shapes))
 
 
-@njit_cached
+@njit_cached_scalar
 def simulate(
     work: Int32,
     used: Int64,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Int32 = npt.NDArray[np.int32]
@@ -147,7 +147,7 @@ def _image_rows(outputs: int, rows: int, stride: int, dilation: int) -> tuple[In
     return uses[looked], starts[looked], ends[looked]
 
 
-@njit_cached
+@njit_cached_scalar
 def _simulate(
     blocks: int,
     uses: Int32,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 
 Int64 = npt.NDArray[np.int64]
 
@@ -43,7 +43,7 @@ def timeline(
     return made
 
 
-@njit_cached
+@njit_cached_scalar
 def _walk(
     unit: Int64,
     wait: Int64,
