@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from llvmlite.binding import create_pass_builder, create_pipeline_tuning_options
 from numba import _dynfunc
 from numba.core import base, cgutils, typed_passes, types, untyped_passes
 from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import ll as llvm
 from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.errors import TypingError
@@ -56,9 +56,9 @@ class _ScalarLibrary(_EntryLibrary):
     """The same without vectors and repeated bodies of loops."""
 
     def _pass_builder(self) -> Any:
-        options = create_pipeline_tuning_options(speed_level=2)
+        options = llvm.create_pipeline_tuning_options(speed_level=2)
         options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-        return create_pass_builder(self._codegen._tm, options)
+        return llvm.create_pass_builder(self._codegen._tm, options)
 
 
 class _InnerLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba has no types
