@@ -196,10 +196,10 @@ def _found_once(function: Any, typing: Any, args: Any, kws: Any) -> Any:
         try:
             found = _of_numbers(function, typing, args) or _look_up(function, typing, args, kws)
         except TypingError as error:
-            found = error
+            found = str(error)  # the error itself knows who asked
         _known[key] = found
-    if isinstance(found, TypingError):
-        raise found
+    if isinstance(found, str):
+        raise TypingError(found)
     return found
 
 
