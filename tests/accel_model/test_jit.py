@@ -161,7 +161,7 @@ def test_garbage_is_collected_again_behind_a_compile(collects: bool) -> None:
     assert not any(seen)
 
 
-NUMBERS = np.int32(-9), 5, np.uint64(8), np.float32(2.5)
+NUMBERS = np.int32(-9), np.uint64(8), np.float32(2.5)
 
 
 def _numbers(x: Any, y: Any) -> tuple[Any, ...]:
