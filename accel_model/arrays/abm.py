@@ -235,21 +235,25 @@ class AbmKind(Kind[AbmGeometry]):
         """int64 [F]: cycles that each filter takes a lane; and the values of all."""
         key = ("values", share)
         if key not in filters.memo:
-            filters.memo[key] = _lane_cycles(filters.matrix, share)
+            lengths = np.empty(len(filters), np.int64)
+            values = _lane_cycles(filters.matrix, share, np.empty(256, np.int64), lengths)
+            filters.memo[key] = lengths, values
         found: tuple[Int64, int] = filters.memo[key]
         return found
 
 
 @njit_cached
-def _lane_cycles(matrix: Int8, share: int) -> tuple[Int64, int]:
-    """int64 [F] cycles of each filter, and the values that all of them have.
+def _lane_cycles(matrix: Int8, share: int, counts: Int64, lengths: Int64) -> int:
+    """The values that all filters have. lengths: int64 [F], cycles of each. counts: room, int64
+    [256].
 
     Value by value: a cycle for each position, then ``share`` for the products; the sums of two
     values have room.
     """
-    lengths, values = np.empty(matrix.shape[0], np.int64), 0
+    values = 0
     for f in range(matrix.shape[0]):
-        counts = np.zeros(256, np.int64)
+        for value in range(256):
+            counts[value] = 0
         for e in range(matrix.shape[1]):
             counts[np.uint8(matrix[f, e])] += 1
         added, before, last = 0, 0, 0
@@ -259,7 +263,7 @@ def _lane_cycles(matrix: Int8, share: int) -> tuple[Int64, int]:
                 added = max(added, before) + counts[value]
                 before, last = last, max(added, last) + share
         lengths[f] = max(last, 1)
-    return lengths, values
+    return values
 
 
 @njit_cached

@@ -371,19 +371,28 @@ def _drains(filters: int, array: SpartenGeometry) -> Int64:
     return drains
 
 
-@njit_cached
 def _join(inputs: Words, weights: Words, floors: Int64, units: int) -> tuple[Int64, Int64]:
     """int64 [outputs, groups]: cycles that the units of a cluster join; int64 [outputs]:
     multiplies. Stream k of a group of 2 x units is joined by unit k % units."""
-    count, chunks, words = weights.shape
-    times = np.zeros((len(inputs), (count + 2 * units - 1) // (2 * units)), np.int64)
+    times = np.zeros((len(inputs), -(-len(weights) // (2 * units))), np.int64)
     work = np.zeros(len(inputs), np.int64)
-    of_unit = np.zeros(units, np.int64)
+    _add_joins(inputs, weights, floors, np.empty(units, np.int64), times, work)
+    return times, work
+
+
+@njit_cached
+def _add_joins(
+    inputs: Words, weights: Words, floors: Int64, of_unit: Int64, times: Int64, work: Int64
+) -> None:
+    """``_join``, added. of_unit: room, int64 [units]."""
+    count, chunks, words = weights.shape
+    units = len(of_unit)
     for n in range(len(inputs)):
         for group in range(times.shape[1]):
             first = group * 2 * units
             for j in range(chunks):
-                of_unit[:] = 0
+                for u in range(units):
+                    of_unit[u] = 0
                 for k in range(min(2 * units, count - first)):
                     joined = 0
                     for w in range(words):
@@ -394,18 +403,32 @@ def _join(inputs: Words, weights: Words, floors: Int64, units: int) -> tuple[Int
                 for u in range(units):
                     longest = max(longest, of_unit[u])
                 times[n, group] += longest
-    return times, work
 
 
-@njit_cached
 def _drained(times: Int64, of: Int64, drains: Int64, clusters: int) -> tuple[Int64, Int64]:
     """int64 [clusters] each: end of the last drain, cycles that units join.
 
     Output n is made by cluster n % clusters and joined in times[of[n]].
     """
-    ends, busy = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
-    done = np.zeros(clusters, np.int64)  # joined; drained but one; drained
-    before, last = np.zeros(clusters, np.int64), np.zeros(clusters, np.int64)
+    ends, busy, *latest = np.zeros((5, clusters), np.int64)
+    _drain(times, of, drains, ends, busy, *latest)
+    return ends, busy
+
+
+@njit_cached
+def _drain(
+    times: Int64,
+    of: Int64,
+    drains: Int64,
+    ends: Int64,
+    busy: Int64,
+    done: Int64,
+    before: Int64,
+    last: Int64,
+) -> None:
+    """``_drained``, into zeros. done, before, last: zeros; when a cluster joined, drained all
+    groups but one, and drained."""
+    clusters = len(ends)
     for n in range(len(of)):
         q = n % clusters
         for group in range(len(drains)):
@@ -415,7 +438,6 @@ def _drained(times: Int64, of: Int64, drains: Int64, clusters: int) -> tuple[Int
             before[q] = last[q]
             last[q] = max(done[q], last[q]) + drains[group]
             ends[q] = last[q]
-    return ends, busy
 
 
 BOTH = frozenset({"weights", "inputs"})

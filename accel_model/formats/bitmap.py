@@ -38,15 +38,13 @@ def bitmap_bytes(channels: int, taps: int) -> int:
 
 
 @njit_cached
-def _body_bytes(matrix: Bytes, channels: int, taps: int) -> Int64:
-    """int64 [F]: bytes of each stream's body."""
-    sizes = np.empty(matrix.shape[0], np.int64)
+def _body_bytes(matrix: Bytes, channels: int, taps: int, sizes: Int64) -> None:
+    """sizes: int64 [F], bytes of each stream's body."""
     for f in range(matrix.shape[0]):
         stored = 0
         for e in range(matrix.shape[1]):
             stored += matrix[f, e] != 0
         sizes[f] = bitmap_bytes(channels, taps) + stored
-    return sizes
 
 
 @njit_cached
@@ -150,7 +148,9 @@ class Bitmap(WeightFormat):
     name = "bitmap"
 
     def body_bytes(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
-        return _body_bytes(matrix.view(np.uint8), shape.channels, shape.taps)
+        sizes = np.empty(len(matrix), np.int64)
+        _body_bytes(matrix.view(np.uint8), shape.channels, shape.taps, sizes)
+        return sizes
 
     def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
         _write(matrix.view(np.uint8), shape.channels, shape.taps, out, starts)

@@ -28,7 +28,7 @@ Bytes = npt.NDArray[np.uint8]
 def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
     """Write the body of filter f at ``out[starts[f]]``."""
     for f in range(matrix.shape[0]):
-        out[starts[f] : starts[f] + matrix.shape[1]] = matrix[f]
+        copy(matrix[f], out[starts[f] : starts[f] + matrix.shape[1]])
 
 
 @njit_cached

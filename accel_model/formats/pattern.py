@@ -79,9 +79,11 @@ def _measure(
     present: Int64,
     stored: Int64,
     stored_at: Int32,
+    popcount: Int64,
 ) -> int:
-    """Fill present [F], stored [F] and stored_at [F, J]; 0, or 1: a kernel that no mask covers."""
-    popcount = _popcounts(masks)
+    """Fill present [F], stored [F] and stored_at [F, J]; 0, or 1: a kernel that no mask covers.
+    popcount: int64 zeros, of each mask."""
+    _popcounts(masks, popcount)
     for f in range(matrix.shape[0]):
         e, j = 0, 0
         present[f] = stored[f] = 0
@@ -106,13 +108,12 @@ def _measure(
 
 
 @njit_cached
-def _popcounts(masks: Masks) -> Int64:
-    out = np.zeros(masks.shape, np.int64)
+def _popcounts(masks: Masks, out: Int64) -> None:
+    """Add the bits of each mask to ``out``."""
     for slab in range(masks.shape[0]):
         for number in range(masks.shape[1]):
             for i in range(16):
                 out[slab, number] += (masks[slab, number] >> i) & 1
-    return out
 
 
 @njit_cached
@@ -437,6 +438,7 @@ def _measured(matrix: Int8, shape: Shape, table: PatternTable) -> tuple[Int64, I
         present,
         stored,
         stored_at,
+        np.zeros(table.masks.shape, np.int64),
     ):
         raise FormatError(
             "a kernel has taps that no mask of the pattern table covers; "

@@ -38,28 +38,28 @@ MOST = 0xFFFF  # positions of a filter
 
 @njit_cached
 def _histogram(weights: Bytes, counts: Int64) -> None:
-    """Count each byte of a filter's weights, uint8 [E], into zeros int64 [256]."""
+    """Count each byte of a filter's weights, uint8 [E], into int64 [256]."""
+    for value in range(256):
+        counts[value] = 0
     for e in range(len(weights)):
         counts[weights[e]] += 1
 
 
 @njit_cached
-def _body_bytes(matrix: Bytes) -> Int64:
-    sizes = np.empty(matrix.shape[0], np.int64)
+def _body_bytes(matrix: Bytes, counts: Int64, sizes: Int64) -> None:
+    """sizes: int64 [F]; counts: room, int64 [256]."""
     for f in range(matrix.shape[0]):
-        counts = np.zeros(256, np.int64)
         _histogram(matrix[f], counts)
         sizes[f] = 1
         for value in range(1, 256):
             if counts[value]:
                 sizes[f] += 3 + 2 * counts[value]
-    return sizes
 
 
 @njit_cached
-def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
+def _write(matrix: Bytes, out: Bytes, starts: Int64, counts: Int64, place: Int64) -> None:
+    """counts: room, int64 [256]; place: another, of the next position of each value."""
     for f in range(matrix.shape[0]):
-        counts = np.zeros(256, np.int64)
         _histogram(matrix[f], counts)
         kinds = 0
         for value in range(1, 256):
@@ -67,7 +67,6 @@ def _write(matrix: Bytes, out: Bytes, starts: Int64) -> None:
         at = starts[f]
         out[at] = kinds
         at += 1
-        place = np.zeros(256, np.int64)  # of the next position of each value
         behind = at + 3 * kinds
         for value in range(1, 256):
             if counts[value]:
@@ -140,10 +139,12 @@ class Valued(WeightFormat):
                 f"a valued stream has up to {MOST + 1} positions, not {shape.entries}; use fewer "
                 "channels at a time"
             )
-        return _body_bytes(matrix.view(np.uint8))
+        sizes = np.empty(len(matrix), np.int64)
+        _body_bytes(matrix.view(np.uint8), np.empty(256, np.int64), sizes)
+        return sizes
 
     def write(self, matrix: Int8, shape: Shape, table: Any, out: Bytes, starts: Int64) -> None:
-        _write(matrix.view(np.uint8), out, starts)
+        _write(matrix.view(np.uint8), out, starts, *np.empty((2, 256), np.int64))
 
     def read(self, raw: Bytes, filters: int, shape: Shape, table: Any) -> tuple[int, int, Unpacked]:
         matrix = np.zeros((filters, shape.entries), np.uint8)

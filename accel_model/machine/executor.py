@@ -25,6 +25,7 @@ from zeroskip.accel_model.memory import access_check
 from zeroskip.accel_model.memory.access_check import Access
 from zeroskip.accel_model.memory.faults import InstructionFault, MachineError
 from zeroskip.accel_model.memory.memories import CELLS, NAMES, out_of_bounds
+from zeroskip.accel_model.program.address_set import AddressSet
 from zeroskip.accel_model.program.program import Program, Tile
 
 Values: TypeAlias = npt.NDArray[np.generic]
@@ -50,6 +51,7 @@ class FunctionalExecutor:
         self._observers = observers
         self._units = stream.unit.tolist()
         self._tile_of = program.tile_of.tolist()
+        self._run = np.array(AddressSet(0, 0))
 
     def run(self, priority: Int64, progress: InstructionProgress | None = None) -> None:
         """Execute everything; MachineError at the first instruction that must not run.
@@ -100,9 +102,9 @@ class FunctionalExecutor:
         state = self._state
         state.spend(footprint.work, footprint.largest)
         rows = model.stream_rows(state, self._stream.steps[pc].one)
-        memories = state.memories
+        memories, self._run[1] = state.memories, rows
         found, number, what, tick = access_check.check_and_record(
-            memories.records, memories.places, accesses, rows, known, pc, self._units[pc]
+            memories.records, memories.places, accesses, self._run, known, pc, self._units[pc]
         )
         if found == access_check.OK:
             return

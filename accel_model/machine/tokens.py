@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -64,20 +64,30 @@ def follow(unit: Int64, wait: Int64, post: Int64, priority: Int64) -> Order:
     """
     n = len(unit)
     made = Order(np.empty(n, np.int64), np.zeros((n, 3), np.int32))
-    return made._replace(pcs=made.pcs[: _follow(unit, wait, post, priority, made)])
+    lists, counts = np.zeros((12, n), np.int64), np.zeros((4, 3, 3), np.int64)
+    return made._replace(pcs=made.pcs[: _follow(unit, wait, post, priority, made, lists, counts)])
 
 
-@njit_cached
-def _follow(unit: Int64, wait: Int64, post: Int64, priority: Int64, made: Order) -> int:
-    """Fill ``made``; how many instructions there are in it."""
+@njit_cached_scalar
+def _follow(
+    unit: Int64,
+    wait: Int64,
+    post: Int64,
+    priority: Int64,
+    made: Order,
+    lists: Int64,
+    counts: Int64,
+) -> int:
+    """Fill ``made``; how many instructions there are in it.
+
+    lists: zeros [12, n], of each unit and then of each pair of units; counts: zeros [4, 3, 3].
+    """
     n, pcs, known = len(unit), made.pcs, made.known
-    mine, size, at = np.zeros((3, n), np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
+    mine, poster = lists[:3], lists[3:]  # poster: [3 * giver + taker, n-th], the pc that posts it
+    given, taken, now, size, at = counts[0], counts[1], counts[2], counts[3, 0], counts[3, 1]
     for pc in range(n):
         mine[unit[pc], size[unit[pc]]] = pc
         size[unit[pc]] += 1
-    poster = np.zeros((9, n), np.int64)  # [3 * giver + taker, n-th]: the pc that posts it
-    given, taken = np.zeros((3, 3), np.int64), np.zeros((3, 3), np.int64)
-    now = np.zeros((3, 3), np.int64)
     for step in range(n):
         me = -1
         for each in range(3):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.memory.address_sets import first_unwritten, last_access, set_bits, stamp
 from zeroskip.accel_model.memory.memories import ACT, Int32, Int64
@@ -44,12 +42,12 @@ class Access(NamedTuple):
 
 
 @njit_cached
-def _cells(access: Int64, rows: int) -> Int64:
+def _cells(access: Int64, run: Int64) -> Int64:
+    """The cells of an access; ``run``, moved there, if its length is that of the streams."""
     if access[5] != STREAM_LENGTH:
         return access[4:]
-    made = np.zeros(8, np.int64)
-    made[0], made[1], made[2], made[4], made[6] = access[4], rows, 1, 1, 1
-    return made
+    run[0] = access[4]
+    return run
 
 
 @njit_cached
@@ -71,19 +69,19 @@ def _racing(
 
 @njit_cached
 def check_and_record(
-    records: Int32, places: Int64, accesses: Int64, rows: int, known: Int32, pc: int, unit: int
+    records: Int32, places: Int64, accesses: Int64, run: Int64, known: Int32, pc: int, unit: int
 ) -> tuple[int, int, int, int]:
     """Check and record what an instruction reads and then writes.
 
     records, places: of ``Memories``. accesses: int64 [n, 12], rows of ``Access``, reads first;
-    rows: the length of the ``STREAM_LENGTH``. known: int32 [n, 3], what is complete when
-    instruction ``pc`` of ``unit`` starts (tokens.py).
+    run: int64 [8], cells of the ``STREAM_LENGTH``, which are moved. known: int32 [n, 3], what is
+    complete when instruction ``pc`` of ``unit`` starts (tokens.py).
 
     Returns FINE or what is wrong, the number of the access, and: the cell that is UNWRITTEN; of a
     RACE the other unit and the number of its instruction, counted from 1.
     """
     for n in range(len(accesses)):
-        cells = _cells(accesses[n], rows)
+        cells = _cells(accesses[n], run)
         last = (
             cells[0]
             + (cells[6] - 1) * cells[7]
@@ -99,7 +97,7 @@ def check_and_record(
     tick = known[pc, unit]
     for n in range(len(accesses)):
         memory, write, mask = accesses[n, 0], accesses[n, 1], accesses[n, 2]
-        cells, place = _cells(accesses[n], rows), places[memory]
+        cells, place = _cells(accesses[n], run), places[memory]
         other, when = _racing(records, place, cells, write, unit, known[pc])
         if other >= 0:
             return RACE, n, other, when

@@ -75,22 +75,28 @@ def row_timing(spec: AccelSpec, *, writes: bool) -> RowTiming:
 
 def transfer_cycles(cells: Row, timing: RowTiming) -> int:
     """Cycles of a transfer of runs (``AddressSet``, joined, as int64), refreshes in proportion."""
-    busy = busy_cycles(cells, np.array(timing, np.int64))
+    busy = busy_cycles(cells, timing)
     return busy + -(-busy * timing.refresh // (timing.interval - timing.refresh))
 
 
-@njit_cached
-def busy_cycles(cells: Row, timing: Row) -> int:
+def busy_cycles(cells: Row, timing: RowTiming) -> int:
     """Cycles from a transfer's start until all rows are closed again, without refreshes.
 
     Bursts move in order. A row may be opened ahead: as soon as the burst has a place in the
     controller's queue, its bank's last burst is through, and the openings before it were made.
     """
+    row = np.full(timing.banks, -1, np.int64)
+    opened, used = np.zeros((2, timing.banks), np.int64)
+    began = np.zeros(timing.queue, np.int64)
+    return int(_busy_cycles(cells, np.array(timing, np.int64), row, opened, used, began))
+
+
+@njit_cached
+def _busy_cycles(cells: Row, timing: Row, row: Row, opened: Row, used: Row, began: Row) -> int:
+    """row, opened, used: of each bank, its open row, or -1, when that was opened, and when its last
+    burst was through. began: of the last bursts, by number modulo the queue's places."""
     burst, beats, page, banks, queue = timing[0], timing[1], timing[2], timing[3], timing[4]
     rcd, rp, ras, rrd, recovery = timing[5], timing[6], timing[7], timing[8], timing[9]
-    row = np.full(banks, -1, np.int64)
-    opened, used = np.zeros(banks, np.int64), np.zeros(banks, np.int64)
-    began = np.zeros(queue, np.int64)  # of the last bursts, by number modulo the queue's places
     number, end, last = 0, 0, -rrd
     for b in range(cells[6]):
         for y in range(cells[4]):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats.reduction_order import ReductionSteps
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 from zeroskip.accel_model.timing import lane_simulation
 from zeroskip.accel_model.timing.shape import Strips, WindowShape, counted_outputs
 
@@ -169,6 +169,7 @@ def conv_cycles(
         operand,
         out_blocks if last else 0,
         array.pipeline_cycles,
+        lane_simulation.Room.of(len(copies), array.window_entries),
         spent,
     )
     taps = in_turn * fetches.sum(axis=1, dtype=np.int64)[sets]  # [T]
@@ -191,7 +192,7 @@ def conv_cycles(
 # ------------------------------------------------------------------------ fetches and quads
 
 
-@njit_cached
+@njit_cached_scalar
 def _conflicts(
     cf: Int32,
     rows: Int32,
@@ -203,10 +204,14 @@ def _conflicts(
     col_stride: int,
     banks: int,
     pixels: int,
+    hits: Int64,
 ) -> None:
+    """``quad_conflicts``. hits: room, int64 [banks]."""
     outputs = len(rows)
     for quad in range(len(cf)):
-        hits, most = np.zeros(banks, np.int64), 0
+        most = 0
+        for bank in range(banks):
+            hits[bank] = 0
         for n in range(quad * pixels, min(outputs, (quad + 1) * pixels)):
             y = top + rows[n] * row_stride
             x = left + columns[n] * col_stride
@@ -237,7 +242,8 @@ def quad_conflicts(
     they are.
     """
     cf = np.empty(-(-len(rows) // pixels), np.int32)
-    _conflicts(cf, rows, columns, row, top, left, row_stride, col_stride, banks, pixels)
+    hits = np.empty(banks, np.int64)
+    _conflicts(cf, rows, columns, row, top, left, row_stride, col_stride, banks, pixels, hits)
     return cf
 
 

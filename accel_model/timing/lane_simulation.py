@@ -6,10 +6,12 @@ flight) stands for them.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached, njit_cached_scalar
 from zeroskip.accel_model.isa.instructions import BLOCK
 
 Int32 = npt.NDArray[np.int32]
@@ -18,7 +20,6 @@ Int64 = npt.NDArray[np.int64]
 LONGEST_PERIOD = 64  # tiles that may repeat
 
 
-@njit_cached
 def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     """int64 [groups, outputs]: cycles to drain a group of ``slots`` streams, of 1, 2...
     neighbouring outputs, as many as ``width`` results a cycle allow at once: each goes to another
@@ -29,19 +30,29 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     """
     columns = max(BLOCK, width)
     together = min(columns // BLOCK, max(1, width // slots))
-    cost = np.zeros(((len(order) + slots - 1) // slots, together), np.int64)
+    cost = np.zeros((-(-len(order) // slots), together), np.int64)
+    _add_drains(order, slots, width, last, np.empty(columns, np.int64), cost)
+    return cost
+
+
+@njit_cached_scalar
+def _add_drains(
+    order: Int32, slots: int, width: int, last: bool, counts: Int64, cost: Int64
+) -> None:
+    """``drain_costs``, added to ``cost``. counts: room for the results of each column."""
+    columns = len(counts)
     for group in range(len(cost)):
         end = min((group + 1) * slots, len(order))
         for first in range(group * slots, end, width):
-            counts = np.zeros(columns, np.int64)
+            for column in range(columns):
+                counts[column] = 0
             most = 1
-            for output in range(together):
+            for output in range(cost.shape[1]):
                 for n in range(first, min(first + width, end)):
                     column = (order[n] + BLOCK * output) % columns
                     counts[column] += 1
                     most = max(most, counts[column])
                 cost[group, output] += most if last else 1
-    return cost
 
 
 def by_slot(work: Int32, groups: int, slots: int) -> Int32:
@@ -137,7 +148,8 @@ def _state(now: Int64, done: Int64, ring: Int64, size: Int64, until: Int64, stat
     past, so that what is past counts as now.
     """
     fetched, at = now[FETCHED], 0
-    state[:] = 0
+    for i in range(len(state)):
+        state[i] = 0
     for i in range(len(now)):
         state[at] = max(0, now[i] - fetched)
         at += 1
@@ -183,7 +195,27 @@ def _alike_until(sets: Int32, start: int) -> int:
     return end
 
 
-@njit_cached
+class Room(NamedTuple):
+    """What ``simulate`` works in, int64 zeros. now, ring: see above. slots: [6, slots],
+    ``lane_cycles`` at the mark, and when each slot ended its latest stage. window: [2, entries
+    + 1], sizes of the stages there and when they are freed. state: [2, ...], now and at the
+    mark."""
+
+    now: Int64
+    ring: Int64
+    slots: Int64
+    window: Int64
+    state: Int64
+
+    @staticmethod
+    def of(slots: int, window: int) -> Room:
+        """Of so many slots and entries of the window."""
+        whole = 6 + slots + 2 * (window + 1)
+        shapes = (6,), (3,), (6, slots), (2, window + 1), (2, whole)
+        return Room(*(np.zeros(shape, np.int64) for shape in shapes))
+
+
+@njit_cached_scalar
 def simulate(
     work: Int32,
     used: Int64,
@@ -198,6 +230,7 @@ def simulate(
     operand: Int32,
     out_blocks: int,
     pipeline: int,
+    room: Room,
     lane_cycles: Int64,
 ) -> int:
     """When all has left the array. lane_cycles: int64 [5, slots], zeros; cycles that each slot was
@@ -215,10 +248,8 @@ def simulate(
     Carlo factorization algorithm", 1980).
     """
     slots, tiles, t = work.shape[3], len(tile_ft), 0
-    now, ring, done = np.zeros(6, np.int64), np.zeros(3, np.int64), np.zeros(slots, np.int64)
-    size, until = np.zeros(window + 1, np.int64), np.zeros(window + 1, np.int64)
-    state = np.zeros(len(now) + slots + 2 * len(size), np.int64)
-    mark_state, mark_spent = np.zeros(len(state), np.int64), np.zeros((5, slots), np.int64)
+    now, ring, done, mark_spent = room.now, room.ring, room.slots[5], room.slots
+    size, until, state, mark_state = room.window[0], room.window[1], room.state[0], room.state[1]
     start, alike, period, mark, mark_time, patience = 0, 0, 1, 0, 0, 1
     while t < tiles:
         if t == alike:

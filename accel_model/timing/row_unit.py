@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Int32 = npt.NDArray[np.int32]
@@ -125,8 +125,8 @@ def row_timing(
         np.array([unit.fetch_cycles(pixels) for pixels in looked], np.int64),
         np.array([unit.fetch_cycles(pixels) for pixels in added], np.int64),
         -(-widths // unit.written),
-        2 * strip.group,
         words,
+        *np.zeros((3, 6 + 2 * strip.group), np.int64),
     )
     fetched = sum(looked) * len(uses) + sum(added) * window.out_height
     return RowTiming(int(cycles), blocks * fetched)
@@ -147,7 +147,7 @@ def _image_rows(outputs: int, rows: int, stride: int, dilation: int) -> tuple[In
     return uses[looked], starts[looked], ends[looked]
 
 
-@njit_cached
+@njit_cached_scalar
 def _simulate(
     blocks: int,
     uses: Int32,
@@ -156,20 +156,22 @@ def _simulate(
     fetch: Int64,
     operand: Int64,
     write: Int64,
-    places: int,
     words: int,
+    written: Int64,
+    state: Int64,
+    mark: Int64,
 ) -> int:
     """When the last row of outputs is written.
 
     fetch, operand, write: int64 [strips], cycles for an image row, for a row of the operand and of
-    outputs. places: rows of outputs that accumulators have room for. Blocks are alike: once one
-    takes up where it began, so do all that follow.
+    outputs. written, state, mark: zeros, 6 more than rows of outputs that accumulators have room
+    for. Blocks are alike: once one takes up where it began, so do all that follow.
     """
+    places = len(state) - 6
     fetched, done, before = 0, 0, 0  # ends of the latest fetch and of the two latest image rows
     filled, block_end, block_before = 0, 0, 0
-    written, count, started = np.zeros(places, np.int64), 0, 0  # in turn; rows of outputs so far
+    count, started = 0, 0  # rows of outputs so far, which are ``written`` in turn
     latest, earlier = 0, 0  # of ``written``, the two latest
-    state, mark = np.zeros(6 + places, np.int64), np.zeros(6 + places, np.int64)
     block = 0
     while block < blocks:
         filled = max(filled, block_before) + words

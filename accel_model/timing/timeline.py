@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 
 Int64 = npt.NDArray[np.int64]
 
@@ -38,11 +38,12 @@ def timeline(
     same time load comes before store. The program must not deadlock.
     """
     made = Timeline(*np.zeros((4, len(unit)), np.int64))
-    _walk(unit, wait, post, cycles, on_bus, latency, made)
+    lists, counts = np.zeros((12, len(unit)), np.int64), np.zeros((4, 3, 3), np.int64)
+    _walk(unit, wait, post, cycles, on_bus, latency, made, lists, counts)
     return made
 
 
-@njit_cached
+@njit_cached_scalar
 def _walk(
     unit: Int64,
     wait: Int64,
@@ -51,16 +52,20 @@ def _walk(
     on_bus: npt.NDArray[np.bool_],
     latency: int,
     made: Timeline,
+    lists: Int64,
+    counts: Int64,
 ) -> None:
-    """Fill ``made``: ``timeline``."""
+    """Fill ``made``: ``timeline``.
+
+    lists: zeros [12, n], of each unit and then of each pair of units; counts: zeros [4, 3, 3].
+    """
     n, ready, start, leave, end = len(unit), made.ready, made.start, made.free, made.end
-    mine, size = np.zeros((3, n), np.int64), np.zeros(3, np.int64)
+    mine, tokens = lists[:3], lists[3:]  # tokens: [3 * giver + taker, n-th], when it was given
+    given, taken, size, at = counts[0], counts[1], counts[2, 0], counts[2, 1]
+    free, done = counts[3, 0], counts[3, 1]
     for pc in range(n):
         mine[unit[pc], size[unit[pc]]] = pc
         size[unit[pc]] += 1
-    at, free, done = np.zeros(3, np.int64), np.zeros(3, np.int64), np.zeros(3, np.int64)
-    tokens = np.zeros((9, n), np.int64)  # [3 * giver + taker, n-th]: when it was given
-    given, taken = np.zeros((3, 3), np.int64), np.zeros((3, 3), np.int64)
     bus = 0
     for _ in range(n):
         best, best_start, best_ready = -1, 0, 0

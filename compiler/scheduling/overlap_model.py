@@ -32,7 +32,6 @@ COLUMNS = 11
 UNHIDDEN = 0.1  # of the time of array or bus, where the other has more to do and steps take turns
 
 
-@njit_cached
 def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
     """Cycles of all works, float64 [n, COLUMNS], one after another on the array.
 
@@ -41,8 +40,13 @@ def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
     operations in between: the first tile, and the others too where WGT holds them all; everything
     else while the array works on the operation itself.
     """
+    return float(_pipelined(works, wgt_rows, latency, np.zeros(len(works))))
+
+
+@njit_cached
+def _pipelined(works: Floats, wgt_rows: int, latency: int, began: Floats) -> float:
+    """``pipelined_cycles``. began: zeros, when the array began each work."""
     array, bus, stored = 0.0, 0.0, 0.0
-    began = np.zeros(len(works))
     for at in range(len(works)):
         tile, first = works[at, ROWS] > 0, works[at, FIRST_TILE] > 0
         if tile:

@@ -124,7 +124,7 @@ def test_whatever_is_touched_is_checked_cell_by_cell() -> None:
                 records,
                 places,
                 np.array([one.row for one in accesses]),
-                0,
+                np.array(AddressSet(0, 0)),
                 np.array([known], np.int32),
                 0,
                 unit,
@@ -142,7 +142,8 @@ def test_rows_that_only_the_streams_know_are_filled_in() -> None:
     places[ACT] = PLACES[ACT]
     one = np.array([Access(ACT, 1, 1, 0, AddressSet(50, STREAM_LENGTH)).row])
     known = np.ones((1, 3), np.int32)
-    assert check_and_record(records, places, one, 11, known, 0, 0)[0] == access_check.BOUNDS
-    assert check_and_record(records, places, one, 10, known, 0, 0)[0] == access_check.OK
+    rows = {length: np.array(AddressSet(0, length)) for length in (10, 11)}
+    assert check_and_record(records, places, one, rows[11], known, 0, 0)[0] == access_check.BOUNDS
+    assert check_and_record(records, places, one, rows[10], known, 0, 0)[0] == access_check.OK
     assert np.flatnonzero(records[0]).tolist() == list(range(50, 60))
     assert Access.of(one[0].tolist(), 10).cells == AddressSet(50, 10)

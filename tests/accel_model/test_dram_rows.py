@@ -32,7 +32,7 @@ SMALL = RowTiming(
 
 def busy(timing: RowTiming, *cells: AddressSet) -> int:
     (one,) = cells
-    return busy_cycles(np.array(one), np.array(timing))
+    return busy_cycles(np.array(one), timing)
 
 
 def test_a_burst_opens_its_row_and_closes_it() -> None:

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numba
+import numpy as np
 import pytest
 from numba.core import event
 
@@ -157,3 +159,43 @@ def test_garbage_is_collected_again_behind_a_compile(collects: bool) -> None:
         gc.enable()
     assert seen
     assert not any(seen)
+
+
+NUMBERS = np.int32(-9), np.uint64(8), np.float32(2.5)
+
+
+def _numbers(x: Any, y: Any) -> tuple[Any, ...]:
+    """All that is compiled in a way of our own, and operators."""
+    few = max(x, 1), min(x, 1), int(x), x + y, x * y, x - 1, -x, x < y, x == y
+    return max(x, y), min(x, y), max(x, y, 1), min(1, x, y), int(y), *few
+
+
+def test_numbers_are_of_the_types_and_values_that_numba_gives_them() -> None:
+    """For every pair of types, with vectors and without."""
+    ours, scalar = (
+        lean_compiler.LeanDispatcher(_numbers, jit.OPTIONS, scalar=each) for each in (False, True)
+    )
+    theirs = numba.njit(_numbers)
+    for x in NUMBERS:
+        for y in NUMBERS:
+            assert ours(x, y) == scalar(x, y) == theirs(x, y), (x, y)
+            types = [each.overloads[each.signatures[-1]].signature for each in (ours, theirs)]
+            assert types[0] == types[1], (x, y)
+
+
+def test_an_array_is_the_callers() -> None:
+    """Compiled code that would make one is refused, since nobody counts who holds it."""
+    with pytest.raises(numba.core.errors.NumbaError, match="NRT required but not enabled"):
+        lean_compiler.LeanDispatcher(lambda size: np.zeros(size)[0], jit.OPTIONS)(3)
+    given = np.arange(4)
+    part = lean_compiler.LeanDispatcher(lambda array: array[1:], jit.OPTIONS)
+    with pytest.raises(numba.core.errors.NumbaError, match="returning of array"):
+        part(given)
+    count = sys.getrefcount(given)
+
+    def added(array: Any) -> Any:
+        rest = part(array)
+        return rest[0] + len(rest)
+
+    assert lean_compiler.LeanDispatcher(added, jit.OPTIONS)(given) == 4
+    assert sys.getrefcount(given) == count

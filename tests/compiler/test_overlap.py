@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zeroskip.compiler.scheduling import overlap_model
-from zeroskip.compiler.scheduling.overlap_model import COLUMNS, pipelined_cycles
+from zeroskip.compiler.scheduling.overlap_model import COLUMNS, _pipelined
 
 
 def cycles(*works: Mapping[str, float], rows: int = 10, latency: int = 0) -> float:
@@ -18,7 +18,8 @@ def cycles(*works: Mapping[str, float], rows: int = 10, latency: int = 0) -> flo
     for at, work in enumerate(works):
         for name, value in work.items():
             table[at, getattr(overlap_model, name)] = value
-    return float(pipelined_cycles.py_func(table, rows, latency))  # type: ignore[attr-defined]
+    began = np.zeros(len(works))
+    return float(_pipelined.py_func(table, rows, latency, began))  # type: ignore[attr-defined]
 
 
 def test_the_array_waits_for_its_first_activations_and_the_bus_for_its_answer() -> None:
