@@ -278,7 +278,9 @@ class _IntegerWriter:
             x, scale = held[step.args[0]]
             own = self.scales[group.output]
             rescaled = isinstance(step.layer, RequantizeLayer)
-            if group.kind == "concat" or (group.kind == "extremum" and rescaled):
+            if step.held is not None:
+                held.append(step.held)
+            elif group.kind == "concat" or (group.kind == "extremum" and rescaled):
                 held.append((x, own))
             elif group.kind == "extremum":
                 held.append(("", replace(own, zero_point=0, dtype="uint8")))
