@@ -2,7 +2,8 @@
 
 Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
 `onnx_noops`, `onnx_dequantize`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout`,
-`onnx_token_layers`, `onnx_pools`, `onnx_pads` and `onnx_pad_layers`; this is their order and the reason for it.
+`onnx_token_layers`, `onnx_pools`, `onnx_pads` and `onnx_pad_layers`; this is their order and the
+reason for it.
 """
 
 from collections.abc import Mapping, Sequence

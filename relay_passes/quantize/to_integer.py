@@ -43,9 +43,7 @@ _SMALL_KERNEL = 16  # weights of a filter that may be multiples of a step of the
 _MOST_STEPS = 16  # of which the least of them is so many, at most
 _WHOLE = 1e-4  # of a step
 _PART = 127  # of a square: its high part's weight, the largest there is
-_NO_TABLE = (
-    "of 16-bit activations a table would have 65536 results, and the accelerator's have 256"
-)
+_NO_TABLE = "of 16-bit activations a table would have 65536 results, and the accelerator's have 256"
 _LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
 
 
@@ -167,7 +165,8 @@ class _Work:
         return [LayerCall(conv)]
 
     def add(self) -> AddLayer:
-        mult_a, mult_b, shift = _terms(*self.x_scales, self.y_scale)
+        first, second = self.x_scales
+        mult_a, mult_b, shift = _terms(first, second, self.y_scale)
         if str(self.group.call.op.name) == "relax.subtract":
             swapped = tuple(int(d) for d in self.group.call.args[0].ty.shape) != self.shape
             mult_a, mult_b = (-mult_a, mult_b) if swapped else (mult_a, -mult_b)
@@ -241,10 +240,12 @@ class _Work:
         layer = self.table(self.x, self.x_scale, self.y_scale)
         return layer if isinstance(layer, str) else [LayerCall(layer)]
 
-    def table(self, x: QTensor, x_scale: Scale, y_scale: Scale) -> LookupLayer | str:
-        """The group's function of ``x``; where it is none."""
+    def table(
+        self, x: QTensor, x_scale: Scale, y_scale: Scale, least: float = -np.inf
+    ) -> LookupLayer | str:
+        """The group's function of ``x``, which is ``least`` or more; where it is none."""
         assert self.group.function is not None
-        reals = _values(x_scale) * x_scale.scale
+        reals = np.maximum(_values(x_scale) * x_scale.scale, least)
         inside = {
             name: partial(_fake_quantized, self.scales[name])
             for name in self.group.function.members[:-1]
@@ -285,7 +286,7 @@ class _Work:
             axis=1,
         )
         variance = _tensor(mean_shape, variance_scale)
-        inverse = self.table(variance, variance_scale, inverse_scale)
+        inverse = self.table(variance, variance_scale, inverse_scale, least=0)
         if isinstance(inverse, str):
             return inverse
         mult, more = quantize_multiplier(scale.scale * inverse_scale.scale / self.y_scale.scale)
@@ -296,7 +297,9 @@ class _Work:
         held = [(name, of[name]) for name in names]
         bytes_of = ("", Scale(1.0, 0, "uint8"))
         return [
-            LayerCall(_sum(self.x, one, mean, self.x_scale.scale / count, mean_scale), (0,), held[0]),
+            LayerCall(
+                _sum(self.x, one, mean, self.x_scale.scale / count, mean_scale), (0,), held[0]
+            ),
             LayerCall(difference, (0, 1), held[1]),
             LayerCall(high, (2,), bytes_of),
             LayerCall(low, (2,), bytes_of),
