@@ -18,8 +18,9 @@ from zeroskip.relay_passes.integer.relax_functions import build, identifier
 from zeroskip.relay_passes.quantize.calibrate import Method, calibrate, has_own_scales
 from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Scale
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
+from zeroskip.relay_passes.quantize.layer_calls import Doubles, LayerCall
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups, observed
-from zeroskip.relay_passes.quantize.to_integer import Doubles, LayerCall, layers_of, weight_scale
+from zeroskip.relay_passes.quantize.to_integer import layers_of, weight_scale
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.relax.refusals import refuse_lowered
 from zeroskip.relay_passes.relax.rewriting import (

@@ -1,8 +1,6 @@
 """A group of float ops and the scales around it, turned into integer layers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -20,7 +18,6 @@ from zeroskip.relay_passes.integer.relax_functions import (
     DepthToSpaceLayer,
     GatherLayer,
     Layer,
-    LookupLayer,
     MaxPoolLayer,
     MultiplyLayer,
     QTensor,
@@ -31,10 +28,17 @@ from zeroskip.relay_passes.integer.relax_functions import (
 from zeroskip.relay_passes.quantize.constants import Constant
 from zeroskip.relay_passes.quantize.float_graph import Group, Scale
 from zeroskip.relay_passes.quantize.fusion_groups import end_padding
+from zeroskip.relay_passes.quantize.layer_calls import (
+    NO_TABLE,
+    Doubles,
+    LayerCall,
+    Shape,
+    table_of,
+    tensor_of,
+    terms_of,
+)
 from zeroskip.relay_passes.quantize.moves import Deepen, Pick, result_shape
-
-Doubles = npt.NDArray[np.float64]
-Shape = tuple[int, ...]
+from zeroskip.relay_passes.quantize.norm_layers import norm_layers
 
 _MAX_WEIGHT = 127  # of weights that are quantized here: symmetric, without -128
 _MAX_BIAS = 2.0**29  # leaves the accumulator of 32 bits room for the products
@@ -45,17 +49,6 @@ _WHOLE = 1e-4  # of a step
 _PART = 127  # of a square: its high part's weight, the largest there is
 _NO_TABLE = "of 16-bit activations a table would have 65536 results, and the accelerator's have 256"
 _LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
-
-
-@dataclass(frozen=True)
-class LayerCall:
-    """One layer of a group. ``args`` count through the group's inputs, then the results of the
-    steps in order. ``held``: the float variable that the result stands for, and its scale, where
-    the group's kind does not say it."""
-
-    layer: Layer
-    args: tuple[int, ...] = (0,)
-    held: tuple[str, Scale] | None = None
 
 
 def layers_of(
@@ -89,7 +82,7 @@ def layers_of(
         case "avgpool":
             return work.avgpool()
         case "layer_norm":
-            return work.layer_norm()
+            return norm_layers(group, work.shape, scales)
         case "maxpool":
             return work.in_scale_of_y(work.maxpool())
         case "reshape":
@@ -109,11 +102,11 @@ class _Work:
         self.group = group
         self.weight_scale = weight_scale
         self.shape = shapes[group.output]
-        self.xs = [_tensor(shapes[x], scales[x]) for x in group.inputs]
+        self.xs = [tensor_of(shapes[x], scales[x]) for x in group.inputs]
         self.x_scales = [scales[x] for x in group.inputs]
         self.x, self.x_scale = self.xs[0], self.x_scales[0]
         self.y_scale = scales[group.output]
-        self.y = _tensor(self.shape, self.y_scale)
+        self.y = tensor_of(self.shape, self.y_scale)
         self.scales = scales
 
     def bounds(self, scale: Scale) -> dict[str, Any]:
@@ -166,7 +159,7 @@ class _Work:
 
     def add(self) -> AddLayer:
         first, second = self.x_scales
-        mult_a, mult_b, shift = _terms(first, second, self.y_scale)
+        mult_a, mult_b, shift = terms_of(first, second, self.y_scale)
         if str(self.group.call.op.name) == "relax.subtract":
             swapped = tuple(int(d) for d in self.group.call.args[0].ty.shape) != self.shape
             mult_a, mult_b = (-mult_a, mult_b) if swapped else (mult_a, -mult_b)
@@ -235,89 +228,11 @@ class _Work:
 
     def lookup(self) -> list[LayerCall] | str:
         """The function at the 256 values that the input can have."""
-        if self.x.dtype == "int16":
-            return _NO_TABLE
-        layer = self.table(self.x, self.x_scale, self.y_scale)
-        return layer if isinstance(layer, str) else [LayerCall(layer)]
-
-    def table(
-        self, x: QTensor, x_scale: Scale, y_scale: Scale, least: float = -np.inf
-    ) -> LookupLayer | str:
-        """The group's function of ``x``, which is ``least`` or more; where it is none."""
         assert self.group.function is not None
-        reals = np.maximum(_values(x_scale) * x_scale.scale, least)
-        inside = {
-            name: partial(_fake_quantized, self.scales[name])
-            for name in self.group.function.members[:-1]
-            if name in self.scales
-        }
-        values = self.group.function(reals, inside)
-        if np.isnan(values).any():
-            at = reals[int(np.argmax(np.isnan(values)))]
-            return f"it is not a number at {at:g}, which is within its input's quantized range"
-        table = _quantized(y_scale, values).astype(y_scale.dtype)
-        return LookupLayer(x=x, y=_tensor(x.shape, y_scale), table=table)
-
-    def layer_norm(self) -> list[LayerCall] | str:
-        """Mean, difference, mean of squares, table of the inverse deviation, product.
-
-        A square has 15 bits, in two bytes, which two tables give and a convolution sums: the
-        variance is as exact as the centred value. In one byte the square of the largest would
-        leave that of a value of a sixteenth nothing.
-        """
         if self.x.dtype == "int16":
-            return _NO_TABLE
-        count, form = self.shape[1], SUMS[self.x.dtype]
-        if count * (_PART + 1) * form.reach >= 2 ** (form.bits - 1):
-            return f"its sums of {count} squares can exceed {form.bits} bits"
-        names = self.group.inner
-        mean_scale, scale, variance_scale, inverse_scale = (self.scales[name] for name in names)
-        mean_shape = (self.shape[0], 1, *self.shape[2:])
-        mean = _tensor(mean_shape, mean_scale)
-        centred, one = _tensor(self.shape, scale), np.ones((1, count), np.int8)
-        mult_a, mult_b, shift = _terms(self.x_scale, mean_scale, scale)
-        difference = AddLayer(
-            a=self.x, b=mean, y=centred, mult_a=mult_a, mult_b=-mult_b, shift=shift, **_all(scale)
-        )
-        high, low, unit = _squares(centred, scale)
-        both = ConcatLayer(
-            xs=(high.y, low.y),
-            y=QTensor((self.shape[0], 2 * count, *self.shape[2:]), "uint8", 0),
-            axis=1,
-        )
-        variance = _tensor(mean_shape, variance_scale)
-        inverse = self.table(variance, variance_scale, inverse_scale, least=0)
-        if isinstance(inverse, str):
-            return inverse
-        mult, more = quantize_multiplier(scale.scale * inverse_scale.scale / self.y_scale.scale)
-        product = MultiplyLayer(
-            a=centred, b=inverse.y, y=self.y, mult=mult, shift=more, **self.bounds(self.y_scale)
-        )
-        of = dict(zip(names, (mean_scale, scale, variance_scale, inverse_scale), strict=True))
-        held = [(name, of[name]) for name in names]
-        bytes_of = ("", Scale(1.0, 0, "uint8"))
-        return [
-            LayerCall(
-                _sum(self.x, one, mean, self.x_scale.scale / count, mean_scale), (0,), held[0]
-            ),
-            LayerCall(difference, (0, 1), held[1]),
-            LayerCall(high, (2,), bytes_of),
-            LayerCall(low, (2,), bytes_of),
-            LayerCall(both, (3, 4), bytes_of),
-            LayerCall(
-                _sum(
-                    both.y,
-                    np.concatenate([_PART * one, one], axis=1),
-                    variance,
-                    unit * scale.scale**2 / count,
-                    variance_scale,
-                ),
-                (5,),
-                held[2],
-            ),
-            LayerCall(inverse, (6,), held[3]),
-            LayerCall(product, (2, 7)),
-        ]
+            return NO_TABLE
+        layer = table_of(self.group.function, self.x, self.scales)
+        return layer if isinstance(layer, str) else [LayerCall(layer)]
 
     def avgpool(self) -> list[LayerCall] | str:
         attrs, spatial = self.group.call.attrs, self.x.shape[2:]
@@ -382,64 +297,6 @@ class _Work:
             return [LayerCall(layer)]
         rescale = self.rescale(layer.y, self.x_scale, self.bounds(self.y_scale))
         return [LayerCall(layer), LayerCall(rescale, (1,))]
-
-
-def _terms(a: Scale, b: Scale, y: Scale) -> tuple[int, int, int]:
-    """The multiplier of each of two terms of a sum, and its shift."""
-    reals = [scale.scale / y.scale for scale in (a, b)]
-    _, shift = quantize_multiplier(max(reals))
-    mult_a, mult_b = (min(round(real * 2**shift), 2**31 - 1) for real in reals)
-    return mult_a, mult_b, shift
-
-
-def _sum(
-    x: QTensor, weight: npt.NDArray[np.int8], y: QTensor, real: float, y_scale: Scale
-) -> ConvLayer | DenseLayer:
-    """The sum over the channels by these weights [1, C], one step of which is ``real``."""
-    mult, shift = quantize_multiplier(real / y_scale.scale)
-    affine: dict[str, Any] = {
-        "x": x,
-        "y": y,
-        "bias": np.zeros(1, np.int32),
-        "mult": np.array([mult], np.int32),
-        "shift": np.array([shift], np.int32),
-        **_all(y_scale),
-    }
-    rank = len(x.shape) - 2
-    if not rank:
-        return DenseLayer(weight=weight, **affine)
-    return ConvLayer(
-        weight=weight.reshape(*weight.shape, *(1,) * rank),
-        strides=(1,) * rank,
-        padding=(0,) * (2 * rank),
-        dilation=(1,) * rank,
-        groups=1,
-        **affine,
-    )
-
-
-def _squares(x: QTensor, scale: Scale) -> tuple[LookupLayer, LookupLayer, float]:
-    """Tables of the high and the low part of the square of each value: ``square = unit *
-    (_PART * high + low)`` in steps of ``scale`` squared."""
-    squares = _values(scale) ** 2
-    unit = max(float(squares.max()) / (_PART * (BOUNDS["uint8"][1] + 1) - 1), 1.0)
-    parts = np.divmod(np.rint(squares / unit), _PART)
-    y = QTensor(x.shape, "uint8", 0)
-    high, low = (LookupLayer(x=x, y=y, table=part.astype(np.uint8)) for part in parts)
-    return high, low, unit
-
-
-def _values(scale: Scale) -> Doubles:
-    """What each integer of a scale stands for, in steps of it."""
-    low, high = BOUNDS[scale.dtype]
-    values: Doubles = np.arange(low, high + 1, dtype=np.float64) - scale.zero_point
-    return values
-
-
-def _all(scale: Scale) -> dict[str, Any]:
-    """Bounds that clip nothing."""
-    low, high = BOUNDS[scale.dtype]
-    return {"lo": low, "hi": high}
 
 
 def _flattened(x: QTensor, y: QTensor, block: Shape, at: int, first: int) -> list[LayerCall]:
@@ -547,23 +404,9 @@ def _symmetric(weight: npt.NDArray[Any], scale: Doubles) -> npt.NDArray[np.int8]
     return made
 
 
-def _quantized(scale: Scale, values: Doubles) -> Doubles:
-    """The integers of real values, infinite ones too, as floats."""
-    found: Doubles = np.clip(np.rint(values / scale.scale) + scale.zero_point, *BOUNDS[scale.dtype])
-    return found
-
-
-def _fake_quantized(scale: Scale, values: Doubles) -> Doubles:
-    return (_quantized(scale, values) - scale.zero_point) * scale.scale
-
-
-def _tensor(shape: Shape, scale: Scale) -> QTensor:
-    return QTensor(shape, scale.dtype, scale.zero_point)
+def _ints(values: Any) -> Shape:
+    return tuple(int(v) for v in values)
 
 
 def _as(form: QTensor, shape: Shape) -> QTensor:
     return QTensor(shape, form.dtype, form.zero_point)
-
-
-def _ints(values: Any) -> Shape:
-    return tuple(int(v) for v in values)

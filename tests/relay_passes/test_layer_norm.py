@@ -30,9 +30,10 @@ from zeroskip.relay_passes.integer.layers import (
 from zeroskip.relay_passes.integer.relax_functions import is_integer_layer, read_layer
 from zeroskip.relay_passes.quantize.float_graph import Scale
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
+from zeroskip.relay_passes.quantize.norm_layers import PART, squares
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 from zeroskip.relay_passes.quantize.scales import Range, scale_of
-from zeroskip.relay_passes.quantize.to_integer import _PART, _squares, layers_of
+from zeroskip.relay_passes.quantize.to_integer import layers_of
 from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 from zeroskip.relay_passes.relax.decompose import DecomposeOperators
 from zeroskip.relay_passes.relax.layer_norm import layer_norms
@@ -120,6 +121,17 @@ def test_it_is_one_region_and_exact(name: str, target: str) -> None:
     assert len(compiled.programs) == 1
     assert all("Transpose" in why or "Reshape" in why for why in compiled.cpu.values())
     judged = validate(compiled, inputs_of(network(FORMS[name]), 2))
+    assert judged.exact, judged.text()
+    assert judged.snr_db["y"] > 25
+
+
+def test_a_sum_that_reads_the_result_too_reads_a_layer() -> None:
+    """Scale and offset, which the convolution alone would take in, are a depthwise convolution."""
+    model = network(FORMS["an operator"].replace("(t, g, b)", "(t, g, b) u = Mul (n, half)"))
+    model.graph.node[-1].input[0] = "u"
+    compiled = compile_network(model, "dense256")
+    assert len(compiled.programs) == 1
+    judged = validate(compiled, inputs_of(model, 2))
     assert judged.exact, judged.text()
     assert judged.snr_db["y"] > 25
 
@@ -223,11 +235,11 @@ def normalised(x: Array) -> tuple[Array, Array, Array]:
 @settings(max_examples=50)
 @given(zero_point=st.integers(-128, 127), scale=st.floats(1e-6, 1e3))
 def test_two_bytes_of_a_square(zero_point: int, scale: float) -> None:
-    high, low, unit = _squares(
+    high, low, unit = squares(
         QTensor((1, 4, 2), "int8", zero_point), Scale(scale, zero_point, "int8")
     )
     values = np.arange(BOUNDS["int8"][0], BOUNDS["int8"][1] + 1) - zero_point
-    made = unit * (_PART * high.table.astype(int) + low.table)
+    made = unit * (PART * high.table.astype(int) + low.table)
     assert np.abs(made - values**2).max() <= unit / 2
     assert unit <= 2.01
     if abs(values).max() <= 180:
@@ -258,7 +270,7 @@ def test_int16_has_no_tables() -> None:
 
 def test_tokens_that_are_all_alike_are_zeros() -> None:
     x = np.ones((1, 4, 5), np.float32)
-    made = quantized(x, normalisation(x.shape, 1))
+    made = quantized(x, normalisation(x.shape, 1, center=False, scale=False))
     assert [type(layer) for layer in layers(made)][1:] == KINDS
     [got] = run_cpu(compile_for_cpu(made), "main", [x])
     assert not got.any()
