@@ -235,6 +235,16 @@ def manual() -> str:
     ]
     lines += [
         "",
+        "A layer normalisation over the channels (LayerNormalization, or written out as exporters do) "
+        "is eight layers: a convolution for the mean, a difference, two tables and a concatenation "
+        "for squares of 15 bits, a convolution for the variance, a table of the inverse deviation "
+        "and a product. Scale and offset go into the convolutions behind, or are one. Over other "
+        "axes, and of int16, it stays on the CPU. So do attention's products of two activations and "
+        "Softmax; a product of [N, T, C] or [N, H, W, C] by a constant matrix is a convolution of one "
+        "pixel.",
+    ]
+    lines += [
+        "",
         "A convolution of which no tile fits with all taps of its kernel goes in parts of the kernel. "
         "A layer also stays on the CPU where no tile of it fits in the target's SRAM (a global "
         "average of a map larger than ACT, say), or no step of it in the lanes' windows; "

@@ -1,6 +1,8 @@
-"""LayerNormalization whose mean or inverse deviation is read, in the operators that it stands for.
+"""LayerNormalization in the operators that it stands for (ONNX specification,
+LayerNormalization-17).
 
-TVM computes its first result alone (ONNX specification, LayerNormalization-17).
+TVM computes its first result alone; and of channels last, over which most of them normalise, the
+layout of layers, channels second, has no LayerNormalization.
 """
 
 import numpy as np
@@ -18,8 +20,8 @@ _AXES_ARE_INPUT = 18  # ReduceMean's, from this operator set on
 
 
 def rewrite_layer_norms(model: onnx.ModelProto) -> bool:
-    """Write out every LayerNormalization of which more than the first result is read; True if
-    there was one. Needs inferred shapes."""
+    """Write out every LayerNormalization over one axis, or of which more than the first result is
+    read; True if there was one. Needs inferred shapes."""
     found: list[str] = []
 
     def rewrite(rewriter: Rewriter, node: onnx.NodeProto) -> bool:
@@ -31,7 +33,9 @@ def rewrite_layer_norms(model: onnx.ModelProto) -> bool:
             if name in rewriter.index.readers or name in rewriter.index.outputs
         ]
         shape = rewriter.index.shape(node.input[0])
-        if not others or shape is None:
+        if shape is None or len(shape) < 2:
+            return False
+        if not others and int(attributes(node).get("axis", -1)) % len(shape) != len(shape) - 1:
             return False
         _write_out(rewriter, node, len(shape))
         found.append(node.name)

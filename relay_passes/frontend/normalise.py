@@ -2,7 +2,8 @@
 
 Each step is a rewrite of its own, in `onnx_shapes`, `onnx_branches`, `onnx_floats`, `onnx_fold`,
 `onnx_noops`, `onnx_dequantize`, `onnx_qdq`, `onnx_layer_norm`, `onnx_resize`, `onnx_layout`,
-`onnx_pools`, `onnx_pads` and `onnx_pad_layers`; this is their order and the reason for it.
+`onnx_token_layers`, `onnx_pools`, `onnx_pads` and `onnx_pad_layers`; this is their order and the
+reason for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ from zeroskip.relay_passes.frontend.shapes import (
     refuse_training,
     upgrade_opset,
 )
+from zeroskip.relay_passes.frontend.token_layers import make_token_layers
 
 
 def normalise_onnx(
@@ -103,6 +105,9 @@ def normalise_own(
     # What TVM would import as another Resize becomes what it imports right: behind the Transposes,
     # since it takes more of them in the layout of layers.
     if rewrite_resizes(result):
+        infer_shapes(result)
+        _tidy(result)
+    if make_token_layers(result):
         infer_shapes(result)
         _tidy(result)
     if make_pools(result):

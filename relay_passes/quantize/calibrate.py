@@ -12,7 +12,7 @@ from tvm import relax
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.relay_passes.attrs import NODES_ATTR
 from zeroskip.relay_passes.errors import PassError
-from zeroskip.relay_passes.quantize.calibrate_judge import Judge
+from zeroskip.relay_passes.quantize.calibrate_judge import Judge, uncut_results
 from zeroskip.relay_passes.quantize.calibrate_ranges import BINS, range_by
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
 from zeroskip.relay_passes.quantize.scales import Range, observed
@@ -42,7 +42,8 @@ def calibrate(
     multiple of the model's batch. The module runs on this machine's CPU. ``minmax`` takes the
     extremes; ``percentile`` cuts off ``100 - percentile`` per cent of the values, half at each
     end; ``mse`` shrinks the extremes to the range with the least squared error of 8-bit values
-    (Krishnamoorthi, 2018; Sung et al., 2015); ``auto`` chooses one of these for each activation by
+    (Krishnamoorthi, 2018; Sung et al., 2015), but neither of results of thousands of classes, of
+    which it could cut off the answers; ``auto`` chooses one of these for each activation by
     samples that are held back (``calibrate_auto``). ``progress(done, total)`` is called after
     each run, ``check(outputs)`` after the first one; an output that is a constant is None.
     ``first(inputs, values)`` then gets the network's inputs and the activations, by variable.
@@ -101,9 +102,10 @@ def calibrate(
                 counts[i] += np.histogram(value, BINS, (ranges[i].lo, ranges[i].hi))[0]
             if progress is not None:
                 progress(done + 1, total)
+        uncut = uncut_results(func, percentile)
         ranges = [
-            range_by(method, count, seen, percentile)
-            for count, seen in zip(counts, ranges, strict=True)
+            seen if name in uncut else range_by(method, count, seen, percentile)
+            for name, count, seen in zip(names, counts, ranges, strict=True)
         ]
     return dict(zip(names, ranges, strict=True))
 

@@ -35,7 +35,9 @@ ROUNDING = 64  # multiplies that rounding one value takes the time of
 TENSOR = 2**20  # and what there is to do for one tensor
 MOST_ENDS = 8  # tensors besides the results
 FEW = 2**12  # numbers
+MOST_ANSWERS = 0.1  # of the largest values of rows of a result: what a range may cut off
 _SOFTMAX = ("relax.nn.softmax", "relax.nn.log_softmax")
+_SAME_VALUES = (*SAME_ELEMENTS, "relax.permute_dims")
 _WEIGHTED = ("relax.nn.conv", "relax.matmul")
 
 
@@ -84,7 +86,8 @@ class Judge:
             name: count(np.concatenate(kept[: self.fitted]), fit[name])
             for name, kept in self.values.items()
         }
-        candidates = candidates_of(known, fit, percentile)
+        uncut = uncut_results(self.mod["main"], percentile)
+        candidates = candidates_of(known, fit, percentile, uncut)
         back = {
             name: np.concatenate([kept[at] for at in self.held])
             for name, kept in self.values.items()
@@ -98,7 +101,7 @@ class Judge:
             counts: dict[str, Counts] = {
                 name: count(np.concatenate(kept), every[name]) for name, kept in self.values.items()
             }
-            candidates = candidates_of(counts, every, percentile)
+            candidates = candidates_of(counts, every, percentile, uncut)
             if judged is not None:
                 with suppress(TrialError):
                     choice = no_worse_than_fixed(candidates, choice, judged[0])
@@ -156,12 +159,33 @@ def _ends(func: relax.Function) -> list[str]:
     return ends
 
 
+def uncut_results(func: relax.Function, percentile: float) -> set[str]:
+    """Results, before a softmax, of rows so long that a range without ``100 - percentile`` per cent
+    of the values could cut off the answers, which are one of each row: all would be alike."""
+    made = {str(each.var.name): each.value for each in bindings(func)}
+    longest = MOST_ANSWERS / max((100 - percentile) / 200, 1e-12)
+    found: set[str] = set()
+    for out in outputs(func):
+        var: relax.Expr = _before_softmax(out, made) if isinstance(out, relax.Var) else out
+        while isinstance(var, relax.Var) and _longest_axis(var) > longest:
+            found.add(str(var.name))
+            call = made.get(str(var.name))
+            if call is None or op_name(call) not in _SAME_VALUES:
+                break
+            var = call.args[0]
+    return found
+
+
+def _longest_axis(var: relax.Var) -> int:
+    return max(map(int, getattr(var.ty, "shape", None) or ()), default=0)
+
+
 def _before_softmax(out: relax.Var, made: Mapping[str, Any]) -> relax.Var:
     """What the softmax reads that makes a result, reshaped or not; otherwise the result."""
     var = out
     while (call := made.get(str(var.name))) is not None:
         name = op_name(call)
-        if name not in (*_SOFTMAX, *SAME_ELEMENTS) or not isinstance(call.args[0], relax.Var):
+        if name not in (*_SOFTMAX, *_SAME_VALUES) or not isinstance(call.args[0], relax.Var):
             break
         var = call.args[0]
         if name in _SOFTMAX:

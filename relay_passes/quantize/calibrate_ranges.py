@@ -1,6 +1,6 @@
 """The range of an activation by the histogram of its values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,20 @@ def range_by(method: str, counts: Counts, seen: Range, percentile: float) -> Ran
 
 
 def candidates_of(
-    counts: Mapping[str, Counts], seen: Mapping[str, Range], percentile: float
+    counts: Mapping[str, Counts],
+    seen: Mapping[str, Range],
+    percentile: float,
+    uncut: Set[str] = frozenset(),
 ) -> dict[str, dict[str, Range]]:
-    """The range of each variable by each method."""
+    """The range of each variable by each method; of those ``uncut`` all methods take the
+    extremes."""
     return {
-        method: {name: range_by(method, counts[name], seen[name], percentile) for name in counts}
+        method: {
+            name: seen[name]
+            if name in uncut
+            else range_by(method, counts[name], seen[name], percentile)
+            for name in counts
+        }
         for method in FIXED
     }
 

@@ -19,6 +19,7 @@ Kind = Literal[
     "extremum",
     "maxpool",
     "avgpool",
+    "layer_norm",
     "requantise",
     "lookup",
     "concat",
@@ -47,6 +48,8 @@ class Group:
     ``inputs`` and ``output`` are variable names, quantize/dequantize pairs seen through;
     ``members`` are all variables that the group computes. ``lo`` and ``hi`` are the real bounds
     of the activation. ``function`` is what a lookup computes, ``moves`` are the steps of a "move".
+    ``inner`` are members whose scales the layers need too: of a "layer_norm" mean, centred value,
+    variance and inverse deviation, the last as a ``function`` of the one before.
     """
 
     kind: Kind
@@ -60,6 +63,7 @@ class Group:
     hi: float = np.inf
     function: Function | None = None
     moves: tuple[Step, ...] = ()
+    inner: tuple[str, ...] = ()
 
     @property
     def output(self) -> str:

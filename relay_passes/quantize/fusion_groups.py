@@ -18,6 +18,7 @@ from zeroskip.relay_passes.quantize.constants import Constant, dequantized, move
 from zeroskip.relay_passes.quantize.elementwise import Elementwise, Function, Step, read_step
 from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Kind, Scale
 from zeroskip.relay_passes.quantize.moves import step_of, steps_of, with_step
+from zeroskip.relay_passes.relax.layer_norm import LayerNorm, layer_norms
 from zeroskip.relay_passes.relax.operators import AVG_POOLS, CONVOLUTIONS, MAX_POOLS, SAME_ELEMENTS
 from zeroskip.relay_passes.relax.rewriting import (
     bindings,
@@ -78,6 +79,10 @@ class _GraphReader:
         self.single = has_one_use(func)
         self.absorbed: set[str] = set()
         self.steps: dict[str, Step] = {}  # of functions of one activation
+        norms = layer_norms(func).values()
+        self.norms = {
+            norm.members[0]: norm for norm in norms if norm.inverse or not norm.over_channels
+        }
         self._elements = Elementwise()
         for var in (*func.params, *(binding.var for binding in bindings(func))):
             self.graph.types[str(var.name)] = var.ty
@@ -248,6 +253,8 @@ class _GraphReader:
             return self._matmul(name, call)
         if op in MAX_POOLS or op in AVG_POOLS:
             return self._pool(name, call, "maxpool" if op in MAX_POOLS else "avgpool")
+        if name in self.norms:
+            return self._layer_norm(self.norms[name])
         if op in ("relax.mean", "relax.nn.adaptive_avg_pool2d"):
             return self._global_pool(name, call)
         if op in _PAIRS and not any(self.value_of(arg) is not None for arg in call.args):
@@ -305,6 +312,21 @@ class _GraphReader:
         else:
             everything = self.graph.shape(name)[2:] == (1,) * (rank - 2)
         return self._unary("avgpool", name, call) if everything else None
+
+    def _layer_norm(self, norm: LayerNorm) -> Group:
+        """All of it as one group, named after its result; from the variance on to the inverse
+        deviation it is a function of one activation."""
+        self.absorbed.update(norm.members)
+        if not norm.over_channels:
+            raise _StaysFloatError(
+                f"it normalises over axes {list(norm.axes)}, and the accelerator over the channels"
+            )
+        inner = (*(str(v.name) for v in (norm.mean, norm.centred, norm.variance)), norm.inverse)
+        after = norm.members[norm.members.index(inner[2]) + 1 : -1]
+        function = Function(inner[2], tuple(self.steps[each] for each in after))
+        (call,) = (b.value for b in self.users[norm.inverse])
+        group = self._of([norm.data], "layer_norm", norm.result, call)
+        return replace(group, members=norm.members, inner=inner, function=function)
 
     def _pair(self, kind: Kind, name: str, call: Call) -> Group:
         """The operand with as many elements as the result comes first."""

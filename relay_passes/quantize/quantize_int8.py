@@ -18,8 +18,9 @@ from zeroskip.relay_passes.integer.relax_functions import build, identifier
 from zeroskip.relay_passes.quantize.calibrate import Method, calibrate, has_own_scales
 from zeroskip.relay_passes.quantize.float_graph import FloatGraph, Group, Scale
 from zeroskip.relay_passes.quantize.fusion_groups import read_graph
+from zeroskip.relay_passes.quantize.layer_calls import Doubles, LayerCall
 from zeroskip.relay_passes.quantize.scales import Range, choose_scales, integer_groups, observed
-from zeroskip.relay_passes.quantize.to_integer import Doubles, LayerCall, layers_of, weight_scale
+from zeroskip.relay_passes.quantize.to_integer import layers_of, weight_scale
 from zeroskip.relay_passes.relax.passes import Pass, module_pass, with_unique_names
 from zeroskip.relay_passes.relax.refusals import refuse_lowered
 from zeroskip.relay_passes.relax.rewriting import (
@@ -278,7 +279,9 @@ class _IntegerWriter:
             x, scale = held[step.args[0]]
             own = self.scales[group.output]
             rescaled = isinstance(step.layer, RequantizeLayer)
-            if group.kind == "concat" or (group.kind == "extremum" and rescaled):
+            if step.held is not None:
+                held.append(step.held)
+            elif group.kind == "concat" or (group.kind == "extremum" and rescaled):
                 held.append((x, own))
             elif group.kind == "extremum":
                 held.append(("", replace(own, zero_point=0, dtype="uint8")))

@@ -96,7 +96,8 @@ def integer_groups(func: relax.Function, graph: FloatGraph, scaled: bool) -> dic
 def _has_scales(group: Group, known: Set[str], graph: FloatGraph) -> bool:
     """Whether a quantized model says enough: its own scales, or those that pass through."""
     keeps = group.kind in _KEEPING
-    return (keeps or group.output in graph.scales) and all(x in known for x in group.inputs)
+    read = (*group.inputs, *group.inner)
+    return (keeps or group.output in graph.scales) and all(x in known for x in read)
 
 
 def _lack(group: Group, graph: FloatGraph) -> str:
@@ -113,7 +114,7 @@ def observed(func: relax.Function, graph: FloatGraph) -> list[str]:
     """The variables whose ranges quantization asks for: what integer layers read and write."""
     names: dict[str, None] = {}
     for name, group in integer_groups(func, graph, scaled=True).items():
-        names.update(dict.fromkeys((*group.inputs, name)))
+        names.update(dict.fromkeys((*group.inputs, *group.inner, name)))
     return [name for name in names if name not in graph.scales]
 
 
@@ -153,7 +154,7 @@ def choose_scales(
         return scales[name]
 
     for name, group in groups.items():
-        first, *_ = [choose(x) for x in group.inputs]
+        first, *_ = [choose(x) for x in (*group.inputs, *group.inner)]
         keeps = group.kind in _INHERITING or ranges is None
         if keeps and name not in scales:
             scales[name] = first

@@ -1,8 +1,6 @@
 """A group of float ops and the scales around it, turned into integer layers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -20,7 +18,6 @@ from zeroskip.relay_passes.integer.relax_functions import (
     DepthToSpaceLayer,
     GatherLayer,
     Layer,
-    LookupLayer,
     MaxPoolLayer,
     MultiplyLayer,
     QTensor,
@@ -31,10 +28,17 @@ from zeroskip.relay_passes.integer.relax_functions import (
 from zeroskip.relay_passes.quantize.constants import Constant
 from zeroskip.relay_passes.quantize.float_graph import Group, Scale
 from zeroskip.relay_passes.quantize.fusion_groups import end_padding
+from zeroskip.relay_passes.quantize.layer_calls import (
+    NO_TABLE,
+    Doubles,
+    LayerCall,
+    Shape,
+    table_of,
+    tensor_of,
+    terms_of,
+)
 from zeroskip.relay_passes.quantize.moves import Deepen, Pick, result_shape
-
-Doubles = npt.NDArray[np.float64]
-Shape = tuple[int, ...]
+from zeroskip.relay_passes.quantize.norm_layers import norm_layers
 
 _MAX_WEIGHT = 127  # of weights that are quantized here: symmetric, without -128
 _MAX_BIAS = 2.0**29  # leaves the accumulator of 32 bits room for the products
@@ -42,16 +46,9 @@ _MOST_TAPS = 2**16  # of an average of int16: a sum of them times 2^31 fits in i
 _SMALL_KERNEL = 16  # weights of a filter that may be multiples of a step of their own
 _MOST_STEPS = 16  # of which the least of them is so many, at most
 _WHOLE = 1e-4  # of a step
+_PART = 127  # of a square: its high part's weight, the largest there is
+_NO_TABLE = "of 16-bit activations a table would have 65536 results, and the accelerator's have 256"
 _LEAST_SCALE = 1e-30  # weights below are zeros; the inverse stays in float32
-
-
-@dataclass(frozen=True)
-class LayerCall:
-    """One layer of a group. ``args`` count through the group's inputs, then the results of the
-    steps in order."""
-
-    layer: Layer
-    args: tuple[int, ...] = (0,)
 
 
 def layers_of(
@@ -84,6 +81,8 @@ def layers_of(
             return work.lookup()
         case "avgpool":
             return work.avgpool()
+        case "layer_norm":
+            return norm_layers(group, work.shape, scales)
         case "maxpool":
             return work.in_scale_of_y(work.maxpool())
         case "reshape":
@@ -103,11 +102,11 @@ class _Work:
         self.group = group
         self.weight_scale = weight_scale
         self.shape = shapes[group.output]
-        self.xs = [_tensor(shapes[x], scales[x]) for x in group.inputs]
+        self.xs = [tensor_of(shapes[x], scales[x]) for x in group.inputs]
         self.x_scales = [scales[x] for x in group.inputs]
         self.x, self.x_scale = self.xs[0], self.x_scales[0]
         self.y_scale = scales[group.output]
-        self.y = _tensor(self.shape, self.y_scale)
+        self.y = tensor_of(self.shape, self.y_scale)
         self.scales = scales
 
     def bounds(self, scale: Scale) -> dict[str, Any]:
@@ -159,9 +158,8 @@ class _Work:
         return [LayerCall(conv)]
 
     def add(self) -> AddLayer:
-        reals = [scale.scale / self.y_scale.scale for scale in self.x_scales]
-        _, shift = quantize_multiplier(max(reals))
-        mult_a, mult_b = (min(round(real * 2**shift), 2**31 - 1) for real in reals)
+        first, second = self.x_scales
+        mult_a, mult_b, shift = terms_of(first, second, self.y_scale)
         if str(self.group.call.op.name) == "relax.subtract":
             swapped = tuple(int(d) for d in self.group.call.args[0].ty.shape) != self.shape
             mult_a, mult_b = (-mult_a, mult_b) if swapped else (mult_a, -mult_b)
@@ -232,21 +230,9 @@ class _Work:
         """The function at the 256 values that the input can have."""
         assert self.group.function is not None
         if self.x.dtype == "int16":
-            return "of 16-bit activations a table would have 65536 results, and the accelerator's have 256"
-        low, high = BOUNDS[self.x.dtype]
-        integers = np.arange(low, high + 1, dtype=np.float64)
-        reals: Doubles = (integers - self.x_scale.zero_point) * self.x_scale.scale
-        inside = {
-            name: partial(_fake_quantized, self.scales[name])
-            for name in self.group.function.members[:-1]
-            if name in self.scales
-        }
-        values = self.group.function(reals, inside)
-        if np.isnan(values).any():
-            at = reals[int(np.argmax(np.isnan(values)))]
-            return f"it is not a number at {at:g}, which is within its input's quantized range"
-        table = _quantized(self.y_scale, values).astype(self.y.dtype)
-        return [LayerCall(LookupLayer(x=self.x, y=self.y, table=table))]
+            return NO_TABLE
+        layer = table_of(self.group.function, self.x, self.scales)
+        return layer if isinstance(layer, str) else [LayerCall(layer)]
 
     def avgpool(self) -> list[LayerCall] | str:
         attrs, spatial = self.group.call.attrs, self.x.shape[2:]
@@ -418,23 +404,9 @@ def _symmetric(weight: npt.NDArray[Any], scale: Doubles) -> npt.NDArray[np.int8]
     return made
 
 
-def _quantized(scale: Scale, values: Doubles) -> Doubles:
-    """The integers of real values, infinite ones too, as floats."""
-    found: Doubles = np.clip(np.rint(values / scale.scale) + scale.zero_point, *BOUNDS[scale.dtype])
-    return found
-
-
-def _fake_quantized(scale: Scale, values: Doubles) -> Doubles:
-    return (_quantized(scale, values) - scale.zero_point) * scale.scale
-
-
-def _tensor(shape: Shape, scale: Scale) -> QTensor:
-    return QTensor(shape, scale.dtype, scale.zero_point)
+def _ints(values: Any) -> Shape:
+    return tuple(int(v) for v in values)
 
 
 def _as(form: QTensor, shape: Shape) -> QTensor:
     return QTensor(shape, form.dtype, form.zero_point)
-
-
-def _ints(values: Any) -> Shape:
-    return tuple(int(v) for v in values)

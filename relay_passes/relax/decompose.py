@@ -16,6 +16,7 @@ from tvm.ir import Call
 
 from zeroskip.relay_passes.relax.depth_to_space import depth_to_space
 from zeroskip.relay_passes.relax.interpolation import PLAIN, axis_matrix
+from zeroskip.relay_passes.relax.layer_norm import inverse_root, layer_norms, written_out
 from zeroskip.relay_passes.relax.operators import TRANSPOSED
 from zeroskip.relay_passes.relax.passes import Pass, function_pass
 from zeroskip.relay_passes.relax.rewriting import (
@@ -28,6 +29,7 @@ from zeroskip.relay_passes.relax.rewriting import (
     make_const,
     op_name,
     rebuild,
+    substitute,
     users,
 )
 
@@ -40,7 +42,8 @@ class DecomposeOperators(Pass):
     """Transposed convolutions with constant weights become convolutions and depth to space, parts
     of a split slices, resizes to the nearest rows and columns that are taken, pads by zeros in
     space averages of single pixels that count their padding, the largest or smallest of several
-    tensors (ONNX's Max and Min) that of each pair.
+    tensors (ONNX's Max and Min) that of each pair, the quotients of layer normalisations over the
+    channels products with the inverse deviation.
 
     The bias and the ReLU behind a transposed convolution go before the depth to space, where they
     are of the convolution. One of few taps in a phase has zeros in its weights, which an array that
@@ -51,7 +54,7 @@ class DecomposeOperators(Pass):
         self, func: relax.Function, _mod: tvm.IRModule, _ctx: tvm.transform.PassContext
     ) -> relax.Function:
         made = {binding.var: binding.value for binding in bindings(func)}
-        chains = _chains(func)
+        chains, norms = _chains(func), layer_norms(func)
 
         def visit(
             builder: relax.BlockBuilder, binding: relax.VarBinding, env: Env
@@ -65,6 +68,11 @@ class DecomposeOperators(Pass):
                 return _extremum(builder, pair, binding, made, env)
             if op_name(value) == "relax.image.resize2d":
                 return _nearest(builder, value, binding, env)
+            if op_name(value) == "relax.nn.layer_norm":
+                return written_out(builder, name, value, substitute(value.args[0], env))
+            if name in norms and norms[name].over_channels and not norms[name].inverse:
+                inverse = inverse_root(builder, name, env[norms[name].positive])
+                return relax.op.multiply(env[norms[name].centred], inverse)
             return _convolved(builder, name, chains[name], env) if name in chains else None
 
         return rebuild(func, visit)

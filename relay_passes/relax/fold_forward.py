@@ -20,6 +20,7 @@ from zeroskip.relay_passes.relax.fold import (
     fold_batch_norm,
     takes_scale,
 )
+from zeroskip.relay_passes.relax.layer_norm import layer_norms
 from zeroskip.relay_passes.relax.operators import (
     AVG_POOLS,
     CONVOLUTIONS,
@@ -273,6 +274,7 @@ class _Around:
     def __init__(self, func: relax.Function, chains: Mapping[str, Chain]) -> None:
         self.made = {str(binding.var.name): binding.value for binding in bindings(func)}
         self.readers, self.chains = users(func), chains
+        self.norms = layer_norms(func)
 
     def is_layer(self, name: str, chain: Chain) -> bool:
         """Whether a chain that ends in this variable becomes a layer."""
@@ -303,9 +305,11 @@ class _Around:
         op = None if value is None else op_name(value)
         if op in (*CONVOLUTIONS, "relax.concat", "relax.matmul"):
             return True
-        chain = self.chains.get(name)
+        chain, norm = self.chains.get(name), self.norms.get(name)
         if chain is not None and chain.layer is None:
             return self.is_layer(name, chain)
+        if norm is not None:
+            return norm.over_channels and self.comes_from_layer(norm.data)
         beside = (*_BESIDE, *_LIMITS, *_QUANTIZERS, *_FUNCTIONS, "relax.add")
         if value is None or op not in beside:
             return False

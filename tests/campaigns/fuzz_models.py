@@ -18,6 +18,7 @@ SIZES = (1, 2, 3, 5, 8, 11, 16)
 KINDS = {
     "Conv": 9,
     "BatchNormalization": 2,
+    "LayerNormalization": 1,
     "Relu": 4,
     "Clip": 2,
     "Add": 4,
@@ -131,6 +132,8 @@ class _Model:
                 self._add(self._propose(kind, name, self.shapes[name]))
             except InvalidCaseError:
                 continue
+            if kind == "LayerNormalization":
+                self._turn_back(name)
             return
         self._add(FuzzStep("Relu", (name,), f"v{len(self.steps)}"))
 
@@ -139,6 +142,21 @@ class _Model:
         case = FuzzCase("onnx", TARGETS[0], source, (step,), (step.output,))
         self.shapes[step.output] = shapes_of(build_model(case))[step.output]
         self.steps.append(step)
+
+    def _turn_back(self, name: str) -> None:
+        """A transpose behind a normalisation that has one before it, with a dense layer on each
+        pixel between them now and then."""
+        *before, norm = self.steps
+        if not before or before[-1].output not in norm.inputs or norm.inputs[0] == name:
+            return
+        last = norm.output
+        if self.rng.random() < 0.4:
+            filters = {"filters": int(self.rng.integers(1, 40)), **self._zeros()}
+            self._add(FuzzStep("MatMul", (last,), f"v{len(self.steps)}", filters))
+            last = self.steps[-1].output
+        rank = len(self.shapes[name])
+        perm = [0, rank - 1, *range(1, rank - 1)]
+        self._add(FuzzStep("Transpose", (last,), f"v{len(self.steps)}", {"perm": perm}))
 
     def _propose(self, kind: str, name: str, shape: Shape) -> FuzzStep:
         """A node of a kind that may suit a value."""
@@ -181,6 +199,12 @@ class _Model:
             else:
                 inputs.append(str(rng.choice(same)))
                 rng.shuffle(inputs)
+        elif kind == "LayerNormalization":
+            options = {"axis": -1, "seed": int(rng.integers(1 << 30))}
+            if rank > 0 and rng.random() < 0.8:  # over the channels
+                perm = {"perm": [0, *range(2, rank + 2), 1]}
+                self._add(FuzzStep("Transpose", (name,), f"v{len(self.steps)}", perm))
+                inputs = [self.steps[-1].output]
         elif kind == "BatchNormalization":
             options = {"seed": int(rng.integers(1 << 30))}
         elif kind == "Clip":

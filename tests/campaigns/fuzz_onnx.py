@@ -219,6 +219,14 @@ def _batch_norm(step: FuzzStep, shapes: list[Shape]) -> Constants:
     }
 
 
+def _layer_norm(step: FuzzStep, shapes: list[Shape]) -> Constants:
+    rng, size = _rng(step), shapes[0][-1]
+    return {
+        "scale": rng.uniform(0.5, 1.5, size).astype(np.float32),
+        "offset": rng.standard_normal(size).astype(np.float32),
+    }
+
+
 def _transposed(step: FuzzStep, shapes: list[Shape]) -> Constants:
     rank, kernel = len(shapes[0]) - 2, step.get("kernel", [])
     if rank < 1 or len(kernel) != rank or min(step.get("filters", 1), *kernel) < 1:
@@ -278,6 +286,7 @@ _EXTRA: dict[str, Callable[[FuzzStep, list[Shape]], Constants]] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
     "Add": _second_operand,
     "Mul": _second_operand,
     "Sub": _second_operand,

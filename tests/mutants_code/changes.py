@@ -17,6 +17,7 @@ from tests.mutants_code.of_judges import (
 from tests.mutants_code.of_losses import LOSSES
 from tests.mutants_code.of_mlir import MLIR
 from tests.mutants_code.of_moves import MOVES
+from tests.mutants_code.of_norms import NORMS
 from tests.mutants_code.of_operators import OPERATORS
 from tests.mutants_code.of_padding import PADDING
 from tests.mutants_code.of_pages import PAGES
@@ -45,6 +46,7 @@ CHANGES: tuple[Change, ...] = (
     *OPERATORS,
     *MLIR,
     *RELAY_PASSES,
+    *NORMS,
     *RELAY,
     *TOSA,
     *JUDGES_OF_RELAY_PASSES,

@@ -11,6 +11,7 @@ from tvm import relax
 from tests.relay_passes.float_nets import RelaxNet, residual_net
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.quantize.calibrate import Method, Range, calibrate
+from zeroskip.relay_passes.quantize.calibrate_judge import uncut_results
 from zeroskip.relay_passes.quantize.calibrate_ranges import BINS, count, range_by
 from zeroskip.relay_passes.quantize.quantize_int8 import QuantizeInt8
 
@@ -59,6 +60,29 @@ def test_a_lone_outlier_is_cut(method: Any) -> None:
     assert full[name].hi == 16.0
     assert 1.9 < ranges[name].hi < (2.1 if method == "percentile" else 15.9)
     assert ranges[name].lo < (-1.9 if method == "percentile" else -1.0)
+
+
+@pytest.mark.parametrize("method", ["percentile", "mse", "auto"])
+def test_answers_among_thousands_of_classes_are_not_cut(method: Method) -> None:
+    """Logits of twenty rows, of which one stands out in each, turned before a softmax."""
+    module = classifier(3000)
+    values = np.random.default_rng(0).standard_normal((3, 3000, 1, 20)).astype(np.float32)
+    values[:, 5] = np.linspace(20, 60, 20)
+    assert calibrate(module, {"input": values}, method)["logits"].hi == 60
+
+
+def test_a_few_classes_are_cut_like_all_else() -> None:
+    assert uncut_results(classifier(3000)["main"], 99.99) == {"logits", "turned"}
+    assert uncut_results(classifier(1000)["main"], 99.99) == set()
+    assert uncut_results(classifier(1000)["main"], 99.9) == {"logits", "turned"}
+
+
+def classifier(classes: int) -> tvm.IRModule:
+    net = RelaxNet(1, classes, 1, 20)
+    weight = net.const(np.ones((classes, 1, 1, 1)))
+    logits = net.op("logits", relax.op.nn.conv2d(net.x, weight, groups=classes))
+    turned = net.op("turned", relax.op.permute_dims(logits, [0, 2, 3, 1]))
+    return net.finish(net.op("answers", relax.op.nn.softmax(turned, -1)))
 
 
 def test_a_percentile_cuts_half_at_each_end() -> None:

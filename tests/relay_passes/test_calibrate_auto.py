@@ -66,13 +66,17 @@ def test_candidates_come_from_other_samples_than_the_choice(monkeypatch: Any) ->
     assert all(12 * first[name] == 8 * last[name] > 0 for name in first)
 
 
-def test_a_choice_is_judged_before_a_softmax() -> None:
-    """Of few numbers also by what the last layer reads."""
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_choice_is_judged_before_a_softmax(turned: bool) -> None:
+    """Of few numbers also by what the last layer reads. turned: behind the softmax."""
     net = RelaxNet(1, 2, 4, 4)
     logits = net.op(
         "logits", relax.op.nn.conv2d(net.x, net.const(np.ones((3, 2, 1, 1), np.float32)))
     )
-    module = net.finish(net.op("shares", relax.op.nn.softmax(logits, axis=1)))
+    shares = net.op("shares", relax.op.nn.softmax(logits, axis=1))
+    if turned:
+        shares = net.op("turned", relax.op.permute_dims(shares, [0, 2, 3, 1]))
+    module = net.finish(shares)
     run = [np.ones((1, 2, 4, 4), np.float32)]
     assert calibrate_judge.Judge(module, ["logits"], [run]).ends == ["logits", "input"]
 

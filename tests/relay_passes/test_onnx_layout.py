@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from tests.relay_passes.keras_net import CASTS, TRANSPOSES, keras_net
 from tests.relay_passes.onnx_oracle import Array, assert_close, inputs_of, parse
@@ -184,12 +185,12 @@ def test_a_matrix_that_a_dense_layer_turns_keeps_its_columns() -> None:
     assert "Transpose" in ops(same_in_onnxruntime(model))
 
 
-def test_a_dense_layer_on_rows_of_pixels_is_no_convolution() -> None:
-    """As many rows as channels: the weight would fit the channels."""
+def test_a_dense_layer_on_rows_of_pixels_sums_over_rows() -> None:
+    """As many rows as channels: the weight would fit the channels too."""
     body = "a = Transpose<perm=[0,1,3,2]>(x)  y = MatMul(a, w)"
     weight = np.random.default_rng(3).standard_normal((3, 2)).astype(np.float32)
     model = parse(f"g (float[1,3,3,4] x) => (float[1,3,4,2] y) {{ {body} }}", opset=18, w=weight)
-    assert "Conv" not in ops(same_in_onnxruntime(model))
+    assert ops(same_in_onnxruntime(model)) == ["Transpose", "Conv", "Transpose"]
 
 
 def test_scales_of_a_dense_layers_rows_stay_with_them() -> None:
@@ -235,3 +236,35 @@ def run_onnxruntime(model: onnx.ModelProto, values: dict[str, Array]) -> list[Ar
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     return [np.asarray(each) for each in session.run(None, values)]
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 4), (1, 2, 5, 4)])
+def test_a_dense_layer_on_every_token_is_a_convolution(shape: tuple[int, ...]) -> None:
+    """In the model's layout between two transposes, of which those of a chain cancel."""
+    rng = np.random.default_rng(3)
+    text = ",".join(map(str, shape))
+    model = parse(
+        f"g (float[{text}] x) => (float y) {{ a = MatMul(x, w) b = Relu(a) c = MatMul(b, v)"
+        " y = Softmax<axis=-1>(c) }",
+        opset=18,
+        w=rng.standard_normal((4, 6)).astype(np.float32),
+        v=rng.standard_normal((6, 3)).astype(np.float32),
+    )
+    made = ops(same_in_onnxruntime(model))
+    assert made.count("Conv") == 2
+    assert made.count("Transpose") == 2
+    assert "MatMul" not in made
+
+
+@pytest.mark.parametrize("shapes", [("2,3,5,4", "2,3,4,2"), ("1,1,2,5,4", "4,2"), ("5,4", "4,2")])
+def test_other_products_stay(shapes: tuple[str, str]) -> None:
+    """Of two activations, of five dimensions, of a matrix."""
+    first, second = shapes
+    model = parse(
+        f"g (float[{first}] x, float[{second}] w) => (float y) {{ y = MatMul(x, w) }}", opset=18
+    )
+    if "2,3" not in first:
+        del model.graph.input[1:]
+        held = np.ones([int(n) for n in second.split(",")], np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(held, "w"))
+    assert ops(same_in_onnxruntime(model)) == ["MatMul"]
