@@ -16,8 +16,10 @@ from zeroskip.relay_passes.frontend.torch_names import name_by_modules, names_mo
 from zeroskip.relay_passes.pytorch import is_torch, load_pt2, torch_to_onnx
 from zeroskip.relay_passes.relay.convert import relay_to_onnx
 from zeroskip.relay_passes.relay.syntax import Array
-from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, tosa_to_integer
+from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, module_to_integer, tosa_to_integer
+from zeroskip.relay_passes.tosa.syntax import read_module
 from zeroskip.relay_passes.tosa.tflite import tflite_to_tosa
+from zeroskip.relay_passes.tosa.to_onnx import module_to_onnx
 
 Params: TypeAlias = str | Path | bytes | Mapping[str, Array]
 Model: TypeAlias = str | Path | onnx.ModelProto | IntegerModel | tvm.IRModule
@@ -103,7 +105,10 @@ def _read_relay(file: Path, params: Params | None) -> Model:
 def _read_tosa(file: Path, params: Params | None) -> Model:
     _refuse_params(params)
     text = _text(file, "a text of TOSA", "mlir-opt or tosa-converter-for-tflite --text")
-    return tosa_to_integer(text, str(file), name=file.stem)
+    module = read_module(text, str(file))
+    if module.real:
+        return module_to_onnx(module, file.stem)
+    return module_to_integer(module, file.stem)
 
 
 def _read_tflite(file: Path, params: Params | None) -> Model:
