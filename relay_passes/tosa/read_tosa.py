@@ -101,7 +101,9 @@ def told_differences(model: IntegerModel) -> str:
     found = model.differences
     named = "; ".join(f"'{each.label}' (line {each.line}: {each.how})" for each in found[:_NAMED])
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    once = any("DOUBLE_ROUND" in each.how for each in found)
+    kernels = " TFLite's default kernels (XNNPACK) round once as well." if once else ""
     return (
         f"{len(found)} layers may be a step off what {model.text.where} says: {named}{more}; all "
-        "others are its very integers."
+        f"others are its very integers.{kernels}"
     )

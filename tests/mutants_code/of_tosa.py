@@ -66,6 +66,13 @@ TOSA: tuple[Change, ...] = (
         READER,
     ),
     Change(
+        "relay_passes/tosa/arithmetic.py",
+        "another integer in twice as many sums as is said",
+        "(1 << (int(each) - 30) for each",
+        "(1 << (int(each) - 29) for each",
+        READER,
+    ),
+    Change(
         "relay_passes/tosa/quantizers.py",
         "a text's scale is the reciprocal of its product's",
         "near = abs(float(own) * by - 1) < _NEAR",

@@ -23,7 +23,7 @@ from zeroskip.relay_passes.integer.layers import (
     MaxPoolLayer,
     RequantizeLayer,
 )
-from zeroskip.relay_passes.tosa.arithmetic import reciprocal, scaled
+from zeroskip.relay_passes.tosa.arithmetic import odds, reciprocal, scaled
 from zeroskip.relay_passes.tosa.evaluate import evaluate
 from zeroskip.relay_passes.tosa.read_tosa import check_integers, tosa_to_integer
 from zeroskip.relay_passes.tosa.reader import Reader
@@ -131,10 +131,24 @@ def test_double_rounding_is_told() -> None:
     assert not exact  # tried for each of the 256 bytes
     text = module(printed_conv("DOUBLE_ROUND", 40))
     (told,) = Reader(read_module(text, "t.mlir")).building.differences
-    assert (told.label, told.how) == ("conv2d_a", "it rounds twice (DOUBLE_ROUND), layers once")
+    how = "it rounds twice (DOUBLE_ROUND), layers once, which is a step in 1,024 sums"
+    assert (told.label, told.how) == ("conv2d_a", how)
     assert not Reader(
         read_module(module(printed_conv("DOUBLE_ROUND", 31)), "t.mlir")
     ).building.differences
+
+
+@pytest.mark.parametrize("shift", [32, 34, 37])
+def test_how_often_rounding_twice_is_another_integer(shift: int) -> None:
+    """As often as the sentence says, and away from zero; up to a shift of 31 never."""
+    mult = int(np.random.default_rng(SEED).integers(1 << 30, 1 << 31))
+    values = np.arange(-(1 << 17), 1 << 17)
+    off = scaled(values, mult, shift, double=True) - scaled(values, mult, shift)
+    assert set(np.unique(off * np.sign(values))) <= {0, 1}
+    said = int(odds(np.array([shift])).replace(",", ""))
+    assert np.count_nonzero(off) == pytest.approx(values.size / said, rel=0.3)
+    assert odds(np.array([31, shift, shift + 2])) == f"{said:,} to {4 * said:,}"
+    assert np.array_equal(scaled(values, mult, 31, double=True), scaled(values, mult, 31))
 
 
 def test_layers_are_called_by_their_location() -> None:
