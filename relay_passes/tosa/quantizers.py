@@ -53,6 +53,16 @@ class Mean:
     axes: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Weight:
+    """A constant, or the int8 numbers of one with their scales and zero points along an axis."""
+
+    value: Array
+    scale: Array | None = None
+    zero: Array | None = None
+    axis: int = 0
+
+
 class Quantizers:
     """Finds them in a block."""
 
@@ -125,6 +135,38 @@ class Quantizers:
         if self.number(first) is not None:
             first, second = second, first
         return first, self.number(second)
+
+    def weight(self, op: Operation, at: int, turn: Callable[[Array], Array]) -> Weight | None:
+        """An operand that is constant, quantized or not, as ``turn`` brings it about; None of one
+        that is computed."""
+        moves, value = [], op.operand(at)
+        while self.constant(value) is None:
+            maker = self.maker(value)
+            if maker is None:
+                return None
+            if maker.name in MOVES:
+                moves.append(maker)
+                value = maker.operand(0)
+                continue
+            found = self.dequantize(maker) if maker.name == "tosa.mul" else None
+            held = None if found is None else self.constant(found.x)
+            if found is None or held is None:
+                return None
+            parts: list[Array] = []
+            for each in (held, found.scale, found.zero):
+                part: Array = np.broadcast_to(each, held.shape)
+                for move in reversed(moves):
+                    part = self.moved(move, part)
+                parts.append(turn(part))
+            value8, scale, zero = parts[0], along(parts[1], parts[1].shape), along(parts[2], parts[2].shape)  # fmt: skip
+            if scale is None or zero is None or zero[0].ndim:
+                op.refuse("has weights with scales along more than one axis: give each filter one")
+            zeros = np.broadcast_to(zero[0], scale[0].shape).astype(np.int8)
+            return Weight(value8.astype(np.int8), scale[0].astype(np.float32), zeros, scale[1])
+        plain = self.constant(value)
+        for move in reversed(moves):
+            plain = self.moved(move, plain) if plain is not None else None
+        return None if plain is None else Weight(turn(plain))
 
     # Patterns
 

@@ -87,7 +87,7 @@ TOSA: tuple[Change, ...] = (
         FLOATS,
     ),
     Change(
-        "relay_passes/tosa/to_onnx.py",
+        "relay_passes/tosa/float_operators.py",
         "padding is written in TOSA's order",
         "pads=[top, left, bottom, right],\n        dilations",
         "pads=[top, bottom, left, right],\n        dilations",
