@@ -66,6 +66,13 @@ TOSA: tuple[Change, ...] = (
         READER,
     ),
     Change(
+        "relay_passes/tosa/build.py",
+        "slices begin at the first element",
+        "indices[own] = tuple(range(start[axis], start[axis] + size[axis]))",
+        "indices[own] = tuple(range(size[axis]))",
+        READER,
+    ),
+    Change(
         "relay_passes/tosa/arithmetic.py",
         "another integer in twice as many sums as is said",
         "(1 << (int(each) - 30) for each",

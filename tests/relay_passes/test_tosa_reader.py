@@ -169,6 +169,53 @@ def test_the_whole_is_held_to_the_text() -> None:
         check_integers(wrong)
 
 
+def cut(y: str, x: str, whole: str, start: str, size: str) -> str:
+    """A slice, and its shapes."""
+    made = f"tensor<{size.replace(', ', 'x')}xi8>"
+    rank = start.count(",") + 1
+    held = [
+        f"%{y}{name} = tosa.const_shape {{values = dense<[{value}]> : tensor<{rank}xindex>}} : () "
+        f"-> !tosa.shape<{rank}>"
+        for name, value in (("a", start), ("n", size))
+    ]
+    kinds = f"{whole}, !tosa.shape<{rank}>, !tosa.shape<{rank}>"
+    return "\n".join([*held, f"%{y} = tosa.slice %{x}, %{y}a, %{y}n : ({kinds}) -> {made}"])
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "made"),
+    [
+        ("0, 1, 0, 0", "1, 2, 4, 2", ["gather"]),
+        ("0, 1, 2, 1", "1, 3, 2, 1", ["gather"]),
+        ("0, 0, 0, 1", "1, 4, 4, 1", ["gather"]),  # of channels, read by no convolution
+        ("0, 0, 0, 0", "1, 3, 4, 2", ["gather"]),  # of the first rows
+        ("0, 0, 0, 0", "1, 4, 4, 2", []),
+    ],
+)
+@pytest.mark.parametrize("behind", ["clamp", "slice", "nothing"])
+def test_a_slice_of_an_activation_is_a_layer(
+    start: str, size: str, made: list[str], behind: str
+) -> None:
+    part = f"tensor<{size.replace(', ', 'x')}xi8>"
+    text, last = cut("p", "x", X, start, size), part
+    if behind == "clamp":
+        text += f"\n%y = tosa.clamp %p {CLAMP}".replace(X, part)
+    elif behind == "nothing":
+        text = cut("y", "x", X, start, size)
+    else:
+        last = f"tensor<1x1x{size[6:].replace(', ', 'x')}xi8>"
+        text += "\n" + cut("y", "p", part, "0, 1, 0, 0", f"1, 1, {size[6:]}")
+    found = kinds(read(module(text, X, last)))
+    assert [each for each in found if each == "gather"][: len(made)] == made
+
+
+def test_some_images_are_refused() -> None:
+    whole, part = "tensor<2x4x4x2xi8>", "tensor<1x4x4x2xi8>"
+    text = module(cut("y", "x", whole, "1, 0, 0, 0", "1, 4, 4, 2"), whole, part)
+    with pytest.raises(FrontError, match=r"tosa\.slice takes some of the images"):
+        Reader(read_module(text, "t.mlir"))
+
+
 def test_flattened_pixels_meet_their_weights() -> None:
     """Channels last in the text, first in the activation: the weights are in another order."""
     flat, wide = "tensor<1x1x1x32xi8>", "tensor<1x1x1x2xi32>"

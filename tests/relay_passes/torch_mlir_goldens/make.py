@@ -65,7 +65,8 @@ class Moves(nn.Module):  # type: ignore[misc]  # torch is optional
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = torch.clamp(functional.max_pool2d(x, 2), -20, 100)
         z = functional.max_pool2d(x, 3, 2, 1)
-        return torch.cat([y, z], 1).permute(0, 2, 3, 1).reshape(1, -1)
+        both = torch.cat([y, z, x[:, 1:, 2:6, :4]], 1)
+        return both.permute(0, 2, 3, 1).reshape(1, -1)
 
 
 def made(kind: type[nn.Module]) -> nn.Module:
