@@ -238,6 +238,21 @@ def test_flattened_pixels_meet_their_weights() -> None:
     assert "dense" in kinds(read(module(text, result="tensor<1x1x1x2xi8>")))
 
 
+def test_a_constant_may_be_a_resource_behind_the_text() -> None:
+    """Also for the second text of a process that has one of the same name."""
+    text = module(printed_conv())
+    inline = '"tosa.const"() <{values = dense<"0x0102FF03"> : tensor<2x1x1x2xi8>}>'
+    assert inline in text
+    held = text.replace('dense<"0x0102FF03">', "dense_resource<torch_tensor.w_1>")
+    for content in ("0102FF03", "04FE0105"):
+        blob = f'{{-# dialect_resources: {{ builtin: {{ torch_tensor.w_1: "0x01000000{content}" }} }} #-}}'
+        found, want = (
+            [m.layer for m in read(each).building.made if m.label == "conv2d_a"]
+            for each in (held + blob, text.replace("0102FF03", content))
+        )
+        assert np.array_equal(found[0].weight, want[0].weight)  # type: ignore[union-attr]
+
+
 def test_another_zero_point_is_made_up_for() -> None:
     """What a rescale gives zero point -7 a convolution reads with 3."""
     text = (
