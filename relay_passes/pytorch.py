@@ -152,7 +152,8 @@ def _told_by(name: str) -> Iterator[list[str]]:
 def _exported(torch: Any, module: Any, example: Any, name: str) -> Any:
     arguments, named = _inputs(torch, module, example, name)
     modes = {each: each.training for each in module.modules()}
-    module.eval()
+    with contextlib.suppress(NotImplementedError):  # what torch.export made keeps its one mode
+        module.eval()
     try:
         return torch.export.export(module, arguments, named)
     except Exception as error:  # torch's, of many kinds

@@ -48,7 +48,8 @@ def read_model(model: Model | Any, params: Params | None = None, example: Any = 
     TOSA, TFLite or torch's (.pt2); all else is taken for ONNX. params: of Relay's text, the path of
     a file that holds what ``relay.save_param_dict(params)`` gives, these bytes, or arrays by name.
     example: of a torch module's inputs (``torch_to_onnx``). FrontError for parameters or an example
-    of another model, and as of ``relay_to_onnx``, ``tosa_to_integer`` and ``torch_to_onnx``.
+    of another model, and as of ``relay_to_onnx``, ``tosa_to_integer``, ``tosa_to_onnx`` and
+    ``torch_to_onnx``.
     """
     for is_kind, read in OBJECTS:
         if is_kind(model):

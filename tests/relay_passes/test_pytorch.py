@@ -242,6 +242,15 @@ def test_what_pt2e_quantized_runs_as_it_is(tmp_path: Path) -> None:
     assert np.count_nonzero(steps) <= 0.01 * steps.size
 
 
+def test_a_module_that_torch_exported_is_one_too() -> None:
+    """As PT2E takes and gives them; torch lets nobody put them in another mode."""
+    exported = torch.export.export(net(), (image(),)).module()
+    with pytest.raises(NotImplementedError):
+        exported.eval()
+    ops = [node.op_type for node in torch_to_onnx(exported, SHAPE).graph.node]
+    assert ops == [node.op_type for node in torch_to_onnx(net(), SHAPE).graph.node]
+
+
 def test_an_operator_that_nothing_registers_is_named(tmp_path: Path) -> None:
     code = """
 import torch
