@@ -262,7 +262,8 @@ class _Reading:
         elif element not in INTEGERS and element not in ("i48", "index"):
             self.refuse(
                 op,
-                f"has a tensor of {shown(element)}: integers and f32 are read; write the network so",
+                f"has a tensor of {shown(element)}: integers and f32 are read; leave it out, or export "
+                "ONNX (torch.onnx.export) or a .pt2 program instead",
             )
         if min(shape, default=0) < 0:
             self.refuse(op, f"has an open dimension ({shown(str(kind))}): give every size")
