@@ -4,7 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test smoke lint types machine-code test-networks test-mlir test-tosa test-tflite \
-	test-torch test-ocr test-pages test-docs test-pruning test-sweep test-tables test-matrix test-onnx fuzz \
+	test-torch test-torch-mlir test-ocr test-pages test-docs test-pruning test-sweep test-tables test-matrix \
+	test-onnx fuzz \
 	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs printed clean
 .DELETE_ON_ERROR:
 
@@ -16,7 +17,8 @@ test: .venv/stamp
 	$(MAKE) --no-print-directory -j2 lint types machine-code
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 		-m "not slow and not ocr and not pages and not docs and not pruning and not sweep \
-		and not tables and not matrix and not mlir and not tosa and not tflite and not torch"
+		and not tables and not matrix and not mlir and not tosa and not tflite and not torch \
+		and not torchmlir"
 
 # The tiny test on every other Python that there is, each in a virtual environment of its own.
 OTHER_PYTHONS := $(foreach p,python3.12 python3.13,$(shell $(p) -c 'print("$(p)")' 2>/dev/null))
@@ -78,6 +80,10 @@ test-tflite: .venv/stamp-tflite
 # PyTorch's modules and programs; what Torch-Pruning and Keras make of them.
 test-torch: .venv/stamp-torch
 	$(BIN)/python -m pytest -m torch
+
+# torch-mlir (Apache-2.0 with LLVM exceptions) as it writes TOSA today.
+test-torch-mlir: .venv/stamp-torch-mlir
+	$(BIN)/python -m pytest -m torchmlir
 
 # Every pruning scheme on every target.
 test-pruning: .venv/stamp
@@ -210,6 +216,10 @@ printed: .venv/stamp
 .venv/stamp-torch: .venv/stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,torch]' \
 		torch-pruning==1.6.1 keras==3.15.1
+	touch $@
+
+.venv/stamp-torch-mlir: .venv/stamp-torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch-mlir==20261001 torchao==0.18.0
 	touch $@
 
 .venv/stamp-mlir: .venv/stamp

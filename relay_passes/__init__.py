@@ -8,7 +8,7 @@ successor. Names are loaded when they are first used. In the order of the flow:
 - ``relax``: rewriting Relax, what every pass begins with, running on the CPU.
 - ``frontend``: ONNX to one normal form, to Relax, and back.
 - ``relay``: text and parameters of TVM's Relay to ONNX.
-- ``tosa``: TOSA's text, and TFLite through it, to integer layers.
+- ``tosa``: TOSA's text, and TFLite through it, to integer layers; of floats to ONNX.
 - ``pytorch``: modules and exported programs of PyTorch to ONNX.
 - ``read_model``: which kind of model a file holds.
 - ``integer``: the integer layers that a network is quantized into.
@@ -31,6 +31,7 @@ _HOME = {
     "load_onnx": "frontend.load",
     "relay_to_onnx": "relay.convert",
     "tosa_to_integer": "tosa.read_tosa",
+    "tosa_to_onnx": "tosa.to_onnx",
     "torch_to_onnx": "pytorch",
     "normalise_onnx": "frontend.normalise",
     "import_onnx": "frontend.to_relax",

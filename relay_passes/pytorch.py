@@ -7,7 +7,9 @@ normalised, compared with onnxruntime, quantized.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ _INSTALL = "pip install 'zeroskip[torch]'"
 _NOTE = "zeroskip.torch"  # what is said of the network, in the ONNX model's metadata
 _EVEN = 8  # what widths of layers are multiples of, before channels are removed
 _NAMED = 4  # layers in a note
+_UNKNOWN = re.compile(r"failed to resolve (torch\.ops\.[\w.]+)")
 
 
 def is_torch(model: object) -> bool:
@@ -76,10 +79,19 @@ def load_pt2(path: str | Path) -> onnx.ModelProto:
     if not file.is_file():
         raise FrontError(f"'{file}' does not exist: give the path of a .pt2 file.")
     torch = _torch(str(file))
-    with _quiet():
+    with _quiet(), _told_by("torch.export") as told:
+        with contextlib.suppress(ImportError):  # the operators of networks that PT2E quantized
+            importlib.import_module("torch.ao.quantization.fx._decomposed")
         try:
             program = torch.export.load(file)
         except Exception as error:  # torch's, of many kinds
+            unknown = _UNKNOWN.search(" ".join(told))
+            if unknown:
+                raise FrontError(
+                    f"'{file}' holds the operator {unknown[1]}, which torch does not have by itself: "
+                    "in Python, import what registers it, and give zeroskip.compile what "
+                    "torch.export.load reads then."
+                ) from error
             raise FrontError(
                 f"'{file}' is no program that torch.export.save wrote ({_reason(error)}): save it "
                 "with this version of torch."
@@ -117,10 +129,31 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextlib.contextmanager
+def _told_by(name: str) -> Iterator[list[str]]:
+    """What a logger says meanwhile, and nothing of it on standard error."""
+    told: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(logging.Formatter().format(record))
+
+    logger, keep = logging.getLogger(name), Keep()
+    before = logger.propagate
+    logger.addHandler(keep)
+    logger.propagate = False
+    try:
+        yield told
+    finally:
+        logger.removeHandler(keep)
+        logger.propagate = before
+
+
 def _exported(torch: Any, module: Any, example: Any, name: str) -> Any:
     arguments, named = _inputs(torch, module, example, name)
     modes = {each: each.training for each in module.modules()}
-    module.eval()
+    with contextlib.suppress(NotImplementedError):  # what torch.export made keeps its one mode
+        module.eval()
     try:
         return torch.export.export(module, arguments, named)
     except Exception as error:  # torch's, of many kinds

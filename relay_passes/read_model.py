@@ -16,8 +16,10 @@ from zeroskip.relay_passes.frontend.torch_names import name_by_modules, names_mo
 from zeroskip.relay_passes.pytorch import is_torch, load_pt2, torch_to_onnx
 from zeroskip.relay_passes.relay.convert import relay_to_onnx
 from zeroskip.relay_passes.relay.syntax import Array
-from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, tosa_to_integer
+from zeroskip.relay_passes.tosa.read_tosa import IntegerModel, module_to_integer, tosa_to_integer
+from zeroskip.relay_passes.tosa.syntax import read_module
 from zeroskip.relay_passes.tosa.tflite import tflite_to_tosa
+from zeroskip.relay_passes.tosa.to_onnx import module_to_onnx
 
 Params: TypeAlias = str | Path | bytes | Mapping[str, Array]
 Model: TypeAlias = str | Path | onnx.ModelProto | IntegerModel | tvm.IRModule
@@ -46,7 +48,8 @@ def read_model(model: Model | Any, params: Params | None = None, example: Any = 
     TOSA, TFLite or torch's (.pt2); all else is taken for ONNX. params: of Relay's text, the path of
     a file that holds what ``relay.save_param_dict(params)`` gives, these bytes, or arrays by name.
     example: of a torch module's inputs (``torch_to_onnx``). FrontError for parameters or an example
-    of another model, and as of ``relay_to_onnx``, ``tosa_to_integer`` and ``torch_to_onnx``.
+    of another model, and as of ``relay_to_onnx``, ``tosa_to_integer``, ``tosa_to_onnx`` and
+    ``torch_to_onnx``.
     """
     for is_kind, read in OBJECTS:
         if is_kind(model):
@@ -103,7 +106,10 @@ def _read_relay(file: Path, params: Params | None) -> Model:
 def _read_tosa(file: Path, params: Params | None) -> Model:
     _refuse_params(params)
     text = _text(file, "a text of TOSA", "mlir-opt or tosa-converter-for-tflite --text")
-    return tosa_to_integer(text, str(file), name=file.stem)
+    module = read_module(text, str(file))
+    if module.real:
+        return module_to_onnx(module, file.stem)
+    return module_to_integer(module, file.stem)
 
 
 def _read_tflite(file: Path, params: Params | None) -> Model:

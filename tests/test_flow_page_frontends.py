@@ -15,6 +15,7 @@ import pytest
 
 from tests.compiler.mlir_texts import ROOT
 from tests.relay_passes import test_tflite
+from tests.relay_passes.float_texts import quantized_text
 from tests.relay_passes.integer_texts import module, printed_conv
 from tests.runtime.command import refused, zeroskip
 from tests.runtime.nets import SHAPE, small_net
@@ -48,6 +49,14 @@ def run(text: str, folder: Path) -> None:
 def test_tosa(tmp_path: Path) -> None:
     (tmp_path / "net.mlir").write_text(module(printed_conv()), encoding="utf-8")
     run(TOSA, tmp_path)
+    assert (tmp_path / "net.zsk").exists()
+
+
+def test_torch_mlir(tmp_path: Path) -> None:
+    text = PAGE[PAGE.index("## From torch-mlir") : PAGE.index("## From Relay")]
+    (tmp_path / "net.mlir").write_text(quantized_text(), encoding="utf-8")
+    np.savez(tmp_path / "images.npz", x=np.zeros((1, 2, 4, 4), np.float32))
+    run(text, tmp_path)
     assert (tmp_path / "net.zsk").exists()
 
 

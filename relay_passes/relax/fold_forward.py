@@ -280,8 +280,20 @@ class _Around:
         """Whether a chain that ends in this variable becomes a layer."""
         return (
             self.has_a_layer(chain.root)
+            and not self.is_bias(name, chain)
             and self.leads_to_layer(name, functions=not chain.affine.is_uniform)
             and self.comes_from_layer(chain.root)
+        )
+
+    def is_bias(self, name: str, chain: Chain) -> bool:
+        """Whether a chain is one addition to a layer that a quantized model has dequantized weights
+        for: its bias, which goes with it."""
+        root, own = str(chain.root.name), self.made[name]
+        return (
+            op_name(own) == "relax.add"
+            and chain.root in list(own.args)
+            and op_name(self.made.get(root)) in (*CONVOLUTIONS, "relax.matmul")
+            and len(self.readers[root]) == 1
         )
 
     def has_a_layer(self, root: relax.Var) -> bool:

@@ -9,5 +9,7 @@ In the order of the flow:
 - ``tensors``: activations, and how the text's tensors lie in them.
 - ``sums``, ``build``, ``reader``: operators to integer layers.
 - ``write``: layers to Relax, integer and float.
+- ``quantizers``, ``float_operators``, ``to_onnx``: a text of floats, as torch-mlir writes it, to
+  an ONNX model.
 - ``read_tosa``: a text to an ``IntegerModel``; ``tflite``: a file of TFLite to text.
 """

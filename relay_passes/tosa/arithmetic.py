@@ -36,6 +36,16 @@ def rounds_twice(shift: Array, double: bool) -> bool:
     return double and bool(np.any(np.asarray(shift) > _PLAIN))
 
 
+def odds(shift: Array) -> str:
+    """In how many sums DOUBLE_ROUND makes another integer of one, by the channels' shifts.
+
+    What is moved by 2^30 passes a border between integers, 2^shift apart, in 2^(30 - shift) of all.
+    """
+    held = np.asarray(shift)[np.asarray(shift) > _PLAIN]
+    least, most = (1 << (int(each) - 30) for each in (held.min(), held.max()))
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
 def evened(values: Ints, shift: int) -> Ints:
     """Halves to even, as ``integer/layers.py`` says it of averages and sums."""
     dropped = max(shift - FRACTION, 0)

@@ -24,6 +24,7 @@ from zeroskip.relay_passes.integer.layers import (
     DenseLayer,
     DepthToSpaceLayer,
     DType,
+    GatherLayer,
     Layer,
     LookupLayer,
     MultiplyLayer,
@@ -49,6 +50,7 @@ from zeroskip.relay_passes.tosa.tensors import (
     Steps,
     Sums,
     View,
+    axis_in,
     deepened,
     order_of,
     turned,
@@ -118,6 +120,33 @@ class Building:
                 layer, shape, view.of.dtype, (view.of,), name, view.of.scale, kept
             )
         return self._moved[view.of, steps]
+
+    def cut(self, view: View, start: Sequence[int], size: Sequence[int], label: str) -> View | None:
+        """Some elements along axes of a view, in one piece; None of some images only."""
+        axes = {
+            axis: axis_in(view.steps, axis)
+            for axis, (own, whole) in enumerate(
+                zip(size, order_of(view.of.shape, view.steps).shape, strict=True)
+            )
+            if own != whole
+        }
+        if not axes:
+            return view
+        if None in axes.values():
+            view = View(self.lying(view, None, label), moved=view.moved)
+            axes = {axis: axis for axis in axes}
+        if 0 in axes.values():
+            return None
+        shape = list(view.of.shape)
+        indices: list[tuple[int, ...] | None] = [None] * len(shape)
+        for axis, own in axes.items():
+            assert own is not None
+            shape[own] = size[axis]
+            indices[own] = tuple(range(start[axis], start[axis] + size[axis]))
+        x, y = (QTensor(tuple(each), view.of.dtype, 0) for each in (view.of.shape, shape))
+        layer = GatherLayer(x=x, y=y, indices=tuple(indices[1:]))
+        made = self.add(layer, tuple(shape), view.of.dtype, (view.of,), label, view.of.scale)
+        return View(made, view.steps, view.moved)
 
     def planar(self, op: Operation, view: View, label: str) -> Activation:
         """A view [N, H, W, C] as an activation [N, C, H, W]."""

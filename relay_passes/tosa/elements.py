@@ -106,17 +106,21 @@ def pad(read: Reading, op: Operation) -> Held:
 
 
 def slice_(read: Reading, op: Operation) -> Held:
+    """Of channels or of the first pixels, which convolutions may take; else a layer of its own."""
     start, size = of.slice_of(op, read.constant)
-    shape = op.operand(0).type.shape
-    if len(shape) != 4 or start[:3] != (0, 0, 0) or size[0] != shape[0]:
-        op.refuse("starts within an activation: slices are taken of channels, or of the end")
-    held = read.padded(op)
-    if size[:3] == shape[:3]:
-        return ChannelSlice(held, start[3], size[3])
-    if start[3] or size[3] != shape[3]:
-        op.refuse("takes channels and pixels at once")
-    after = [held.after[axis] + size[1 + axis] - shape[1 + axis] for axis in range(2)]
-    return replace(held, after=(after[0], after[1]))
+    shape, held = op.operand(0).type.shape, read.held(op.operand(0))
+    kept = isinstance(held, View | Padded) and not (isinstance(held, View) and held.unsigned)
+    if kept and len(shape) == 4 and start[:3] == (0, 0, 0) and size[0] == shape[0]:
+        padded = read.padded(op)
+        if size[:3] == shape[:3]:
+            return ChannelSlice(padded, start[3], size[3])
+        if not start[3] and size[3] == shape[3]:
+            after = [padded.after[axis] + size[1 + axis] - shape[1 + axis] for axis in range(2)]
+            return replace(padded, after=(after[0], after[1]))
+    found = read.building.cut(read.view(op), start, size, read.label(op))
+    if found is None:
+        op.refuse("takes some of the images: give them one by one")
+    return found
 
 
 def gather(read: Reading, op: Operation) -> Held:

@@ -39,8 +39,10 @@ class Place:
     name: str
 
 
-def parse_module(text: str, where: str, error: type[ZeroskipError]) -> tuple[Any, dict[Any, Place]]:
-    """xDSL's module, and the place of each operation in the text.
+def parse_module(
+    text: str, where: str, error: type[ZeroskipError]
+) -> tuple[Any, dict[Any, Place], dict[str, str]]:
+    """xDSL's module, the place of each operation in the text, and the text's resources, in hex.
 
     where: names the text in errors. error: the class to raise for text that MLIR does not take.
     """
@@ -72,7 +74,7 @@ def parse_module(text: str, where: str, error: type[ZeroskipError]) -> tuple[Any
             f"{where} line {read.count(chr(10), 0, at) + 1}: is not MLIR that can be read "
             f"({shown(said) or type(problem).__name__})"
         ) from None
-    return module, parser.places
+    return module, parser.places, parser.resources
 
 
 def shown(text: str) -> str:
@@ -123,12 +125,14 @@ def _location_name(said: str) -> str:
 
 def _parser(context: Any, text: str, where: str, names: Mapping[str, str]) -> Any:
     """A parser that remembers where operations begin, and reads TOSA's printed form."""
+    from xdsl.dialects.builtin import UnregisteredOp
     from xdsl.parser import Parser
 
     class PlacingParser(Parser):  # type: ignore[misc]  # xDSL is imported when it is needed
         def __init__(self) -> None:
             super().__init__(context, text, where)
             self.places: dict[Any, Place] = {}
+            self.resources: dict[str, str] = {}
             self._named = ""
 
         def parse_operation(self) -> Any:
@@ -139,6 +143,15 @@ def _parser(context: Any, text: str, where: str, names: Mapping[str, str]) -> An
             self.places[op] = Place(token.start, result, self._named)
             self._named = ""
             return op
+
+        def _parse_dialect_resource_handle(self, _dialect: str, _interface: Any) -> str:
+            """Its name; xDSL would keep resources for the whole process, under other names."""
+            return str(self.parse_identifier(context_msg=" for resource handle"))
+
+        def _parse_resource(self, dialect: str, interface: Any) -> None:
+            name = self._parse_dialect_resource_handle(dialect, interface)
+            self.parse_punctuation(":")
+            self.resources[name] = self.parse_str_literal()
 
         def parse_optional_location(self) -> Any:
             """Kept is the name of a location; of the forms that MLIR has xDSL reads a few only."""
@@ -160,12 +173,19 @@ def _parser(context: Any, text: str, where: str, names: Mapping[str, str]) -> An
 
         def _get_op_by_name(self, name: str) -> Any:
             kind = super()._get_op_by_name(name)
-            if not name.startswith(_PRETTY) or "parse" in vars(kind):
-                return kind
-            kind.parse = classmethod(_parse_printed)
+            if issubclass(kind, UnregisteredOp) and "parse" not in vars(kind):
+                printed = _parse_printed if name.startswith(_PRETTY) else _refuse_printed
+                kind.parse = classmethod(printed)
             return kind
 
     return PlacingParser()
+
+
+def _refuse_printed(_kind: Any, parser: Any) -> Any:
+    parser.raise_error(
+        "an operator of another dialect than TOSA stands in its own form here: write the generic form, "
+        "mlir-opt --mlir-print-op-generic"
+    )
 
 
 def _parse_printed(kind: Any, parser: Any) -> Any:

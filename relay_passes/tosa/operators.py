@@ -177,12 +177,17 @@ def slice_of(op: Operation, known: Constant) -> tuple[tuple[int, ...], tuple[int
 
 def pads_of(op: Operation, known: Constant) -> tuple[tuple[tuple[int, int], ...], int]:
     """Elements before and after each axis, and the value of them, of ``tosa.pad``."""
+    return padded_axes(op, known), zero_point(op, 2, known)
+
+
+def padded_axes(op: Operation, known: Constant) -> tuple[tuple[int, int], ...]:
+    """Elements before and after each axis of ``tosa.pad``."""
     x = op.operand(0).type.shape
     flat = shape_operand(op, 1, 2 * len(x), known)
     pads = tuple(zip(flat[::2], flat[1::2], strict=True))
     if tuple(a + sum(b) for a, b in zip(x, pads, strict=True)) != op.result.type.shape:
         op.refuse(f"makes {sizes(op.result.type.shape)} of {sizes(x)}")
-    return pads, zero_point(op, 2, known)
+    return pads
 
 
 def weights(op: Operation, known: Constant) -> tuple[Array, Array, int]:

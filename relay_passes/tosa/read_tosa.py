@@ -51,7 +51,18 @@ def tosa_to_integer(text: str, where: str = "the TOSA text", *, name: str = "") 
     where: names the text in messages. name: of the network, else the function's. FrontError, with
     the line, for text that MLIR does not take and for operators that the accelerator has not.
     """
-    module = read_module(text, where)
+    return module_to_integer(read_module(text, where), name)
+
+
+def module_to_integer(module: Module, name: str = "") -> IntegerModel:
+    """A module that was read: ``tosa_to_integer``."""
+    where = module.where
+    if module.real:
+        raise FrontError(
+            f"{where} line {module.real[0]}: {module.real[1]} has a tensor of f32: layers are of int8; "
+            "read it as a network of floats (tosa_to_onnx, or give zeroskip.compile the file), or "
+            "quantize the network to int8, its inputs and outputs too, before it is written as TOSA"
+        )
     try:
         reader = Reader(module)
         modules = write_modules(reader, module.main.inputs, module.main.outputs)
@@ -90,7 +101,9 @@ def told_differences(model: IntegerModel) -> str:
     found = model.differences
     named = "; ".join(f"'{each.label}' (line {each.line}: {each.how})" for each in found[:_NAMED])
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    once = any("DOUBLE_ROUND" in each.how for each in found)
+    kernels = " TFLite's default kernels (XNNPACK) round once as well." if once else ""
     return (
         f"{len(found)} layers may be a step off what {model.text.where} says: {named}{more}; all "
-        "others are its very integers."
+        f"others are its very integers.{kernels}"
     )

@@ -24,7 +24,8 @@ class Reader(Reading):
         block = module.main.block
         self.inputs = [self._input(module, value) for value in block.params]
         results = self._run(module.main, [View(each) for each in self.inputs], 0)
-        self.outputs = [self._output(each) for each in results]
+        sizes = [value.type.shape for value in block.results]
+        self.outputs = list(map(self._output, results, sizes))
 
     def _input(self, module: Module, value: Value) -> Activation:
         kind = value.type
@@ -89,7 +90,8 @@ class Reader(Reading):
         self.function = before
         self.known |= dict(zip(op.results, found, strict=True))
 
-    def _output(self, held: Held) -> Activation:
+    def _output(self, held: Held, size: tuple[int, ...]) -> Activation:
+        held = self.cut(held, size, "output/slice") or held
         if not isinstance(held, View) or (held.of.dtype == "uint8" and held.moved):
             raise FrontError(
                 f"{self._module.where}: a result of @{self._module.main.name} is no int8 tensor that "

@@ -37,10 +37,21 @@ class Reading:
         held = self.held(op.operand(at))
         if isinstance(held, View):
             return held
+        found = self.cut(held, op.operand(at).type.shape, f"{self.label(op)}/slice")
+        if found is not None:
+            return found
         return op.refuse(
             f"reads {_WORDS.get(type(held), 'what is no activation')} as operand {at}: the "
             "accelerator has layers of int8 tensors only"
         )
+
+    def cut(self, held: Held, size: tuple[int, ...], label: str) -> View | None:
+        """Some channels of an activation, or one without its last pixels, as a layer of its own."""
+        whole = held.whole if isinstance(held, ChannelSlice) else held
+        if not isinstance(whole, Padded) or any(whole.before) or max(whole.after) > 0:
+            return None
+        start = (0, 0, 0, held.start if isinstance(held, ChannelSlice) else 0)
+        return self.building.cut(whole.view, start, size, label)
 
     def padded(self, op: Operation) -> Padded:
         """The first operand, with what pads it or cuts it."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from zeroskip.relay_passes.integer.layers import BOUNDS, MaxPoolLayer
 from zeroskip.relay_passes.tosa import operators as of
-from zeroskip.relay_passes.tosa.arithmetic import reciprocal, rounds_twice, scaled
+from zeroskip.relay_passes.tosa.arithmetic import odds, reciprocal, rounds_twice, scaled
 from zeroskip.relay_passes.tosa.build import BYTES, HELD, Difference, Ints, padding_of
 from zeroskip.relay_passes.tosa.evaluate import compute
 from zeroskip.relay_passes.tosa.reading import Held, Reading
@@ -81,7 +81,9 @@ def rescaled_sums(read: Reading, op: Operation, sums: Sums, by: of.Rescale) -> V
         if np.prod(sums.window.kernel) <= WIDE_AREA:
             return read.building.average(op, [Average(sums, out, truth)])
     if rounds_twice(by.shift, by.double):
-        how = "it rounds twice (DOUBLE_ROUND), layers once"
+        how = (
+            f"it rounds twice (DOUBLE_ROUND), layers once, which is a step in {odds(by.shift)} sums"
+        )
         read.building.differences.append(Difference(sums.label, op.line, how))
     return read.building.conv(op, sums, out)
 

@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 MAX_OPS = 1 << 16
 MAX_RANK = 6
 INTEGERS = {"i1": np.bool_, "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64}
+REALS = {"f32": np.float32}
 SHAPE = "shape"  # the element of a value that is TOSA's type of shapes
 
 
@@ -120,19 +121,21 @@ class Function:
 
 @dataclass(frozen=True)
 class Module:
-    """functions: by symbol. main: the one that is compiled. where: what the text is called."""
+    """functions: by symbol. main: the one that is compiled. where: what the text is called. real:
+    the line and the operator of the first float tensor, if there is one."""
 
     functions: Mapping[str, Function]
     main: Function
     where: str
+    real: tuple[int, str] | None = None
 
 
 def read_module(text: str, where: str) -> Module:
     """The functions of a module; FrontError for text that MLIR does not take, or what is none."""
     if not text.strip():
         raise FrontError(f"{where}: holds no function: write the network as a func.func")
-    module, places = parse_module(text, where, FrontError)
-    reading = _Reading(text, where, places)
+    module, places, resources = parse_module(text, where, FrontError)
+    reading = _Reading(text, where, places, resources)
     found: dict[str, Function] = {}
     for op in module.body.block.ops:
         if op.name != "func.func":
@@ -155,14 +158,21 @@ def read_module(text: str, where: str) -> Module:
             f"{where}: holds {len(heads) or 'no'} functions that no other calls: give a module "
             "with one of them, or call it main"
         )
-    return Module(found, found[main], where)
+    return Module(found, found[main], where, reading.real)
 
 
 class _Reading:
     """xDSL's operations as ours."""
 
-    def __init__(self, text: str, where: str, places: Mapping[Any, Place]) -> None:
-        self._where, self._places = where, places
+    def __init__(
+        self,
+        text: str,
+        where: str,
+        places: Mapping[Any, Place],
+        resources: Mapping[str, str],
+    ) -> None:
+        self._where, self._places, self._resources = where, places, resources
+        self.real: tuple[int, str] | None = None
         self._starts = np.cumsum([0, *(len(line) + 1 for line in text.split("\n"))])
         self._values: dict[Any, Value] = {}
         self._ops = 0
@@ -247,11 +257,13 @@ class _Reading:
         element = (
             "i8" if element == "ui8" else element
         )  # the same bits; operators say which they are
-        if element not in INTEGERS and element not in ("i48", "index"):
+        if element in REALS:
+            self.real = self.real or (self.line(op), operation_name(op))
+        elif element not in INTEGERS and element not in ("i48", "index"):
             self.refuse(
                 op,
-                f"has a tensor of {shown(element)}: the accelerator has integers only; quantize the "
-                "network to int8, its inputs and outputs too, before it is written as TOSA",
+                f"has a tensor of {shown(element)}: integers and f32 are read; leave it out, or export "
+                "ONNX (torch.onnx.export) or a .pt2 program instead",
             )
         if min(shape, default=0) < 0:
             self.refuse(op, f"has an open dimension ({shown(str(kind))}): give every size")
@@ -266,6 +278,8 @@ class _Reading:
             return True
         if isinstance(value, builtin.IntegerAttr):
             return bool(value.value.data) if str(value.type) == "i1" else int(value.value.data)
+        if isinstance(value, builtin.FloatAttr):
+            return float(value.value.data)
         if isinstance(value, builtin.StringAttr):
             return value.data
         if isinstance(value, builtin.DenseArrayBase):
@@ -273,17 +287,34 @@ class _Reading:
         if isinstance(value, builtin.ArrayAttr):
             return tuple(self.attribute(op, key, each) for each in value.data)
         if isinstance(value, builtin.DenseIntOrFPElementsAttr):
-            return self.array(op, key, value)
+            return self.array(op, key, value, value.data.data)
+        if isinstance(value, builtin.DenseResourceAttr):
+            return self.array(op, key, value, self.blob(op, value.resource_handle.data))
         if isinstance(value, builtin.SymbolRefAttr):
             return value.root_reference.data
         return shown(str(value))
 
-    def array(self, op: Any, key: str, value: Any) -> Array:
+    def blob(self, op: Any, name: str) -> bytes:
+        """The bytes of a resource, behind four that say how they are aligned."""
+        said = self._resources.get(name, "")
+        try:
+            content = bytes.fromhex(said.removeprefix("0x"))[4:]
+        except ValueError:
+            content = b""
+        if not content:
+            self.refuse(
+                op, f"has the resource '{shown(name)}', whose bytes do not stand behind the module"
+            )
+        return content
+
+    def array(self, op: Any, key: str, value: Any, data: bytes) -> Array:
         kind = self.type(op, value.type)
         if kind.element in ("i1", "i48"):
+            if not hasattr(value, "get_values"):
+                self.refuse(op, f"has a resource of {kind}: write it as dense<...>")
             return np.array(list(value.get_values()), np.int64).reshape(kind.shape)
-        dtype = np.dtype(INTEGERS.get(kind.element, np.int64)).newbyteorder("<")
-        data = value.data.data
+        numbers = {**INTEGERS, **REALS}.get(kind.element, np.int64)
+        dtype: np.dtype[Any] = np.dtype(numbers).newbyteorder("<")
         if len(data) != math.prod(kind.shape) * dtype.itemsize:
             self.refuse(op, f"has {len(data)} bytes for {kind} as {key}")
         flat = np.frombuffer(data, dtype)

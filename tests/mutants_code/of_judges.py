@@ -118,6 +118,13 @@ JUDGES_OF_RELAY_PASSES = (
         "relay_passes/test_fold_forward.py::test_between_layers_it_is_a_layer",
     ),
     Change(
+        _FORWARD,
+        "a bias of dequantized weights is a layer",
+        "and not self.is_bias(name, chain)",
+        "and bool(name)",
+        "relay_passes/test_fold_forward.py::test_a_bias_of_dequantized_weights_is_no_layer",
+    ),
+    Change(
         _LAYOUT,
         "a transposition costs nothing",
         "return lazy, view, view.size if own.moves else 0",

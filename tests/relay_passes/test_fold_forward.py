@@ -184,3 +184,29 @@ def test_between_layers_it_is_a_layer() -> None:
     assert "multiply" in check(body, "1,4,4,4", layers=True)
     body = f"{STEM}  b = Mul(r, n)  p = Conv<pads=[1,1,1,1]>(b, v)  q = Softmax<axis=1>(b)  y = Concat<axis=1>(p, q)"
     assert "multiply" in check(body, "1,10,6,6", layers=True)
+
+
+def test_a_bias_of_dequantized_weights_is_no_layer() -> None:
+    """As PT2E's quantizers leave it: int8 weights, a float bias, a scale behind the ReLU."""
+    held = {
+        "w": RNG.integers(-99, 99, (6, 3, 3, 3)).astype(np.int8),
+        "v": RNG.integers(-99, 99, (4, 6, 1, 1)).astype(np.int8),
+        "t": SHIFT.astype(np.float32),
+        "b": RNG.standard_normal(6).astype(np.float32),
+        "f": np.float32(0.01),
+        "i": np.int8(3),
+        "o": np.int8(0),
+    }
+    body = """
+        xq = QuantizeLinear(x, f, i)  xr = DequantizeLinear(xq, f, i)
+        wr = DequantizeLinear(w, f, o)  vr = DequantizeLinear(v, f, o)
+        BIASED  r = Relu(a)  rq = QuantizeLinear(r, f, i)  rr = DequantizeLinear(rq, f, i)
+        c = Conv(rr, vr)  cq = QuantizeLinear(c, f, i)  y = DequantizeLinear(cq, f, i)
+    """
+    for biased in ("a = Conv(xr, wr, b)", "p = Conv(xr, wr)  a = Add(p, t)"):
+        text = body.replace("BIASED", biased)
+        model = parse(f"g (float[1,3,8,8] x) => (float[1,4,6,6] y) {{ {text} }}", **held)  # type: ignore[arg-type]  # opset is not among them
+        net = compiler.compile(model, "dense256")
+        assert net.placement.whole
+        image = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
+        assert validate(net, {"x": image}).exact

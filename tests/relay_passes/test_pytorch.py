@@ -23,6 +23,7 @@ import zeroskip
 from tests.relay_passes.torch_nets import Net, net
 from tests.runtime.command import refused
 from tests.runtime.command import zeroskip as command
+from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.errors import FrontError
 from zeroskip.relay_passes.pruning.detect import detect
@@ -193,6 +194,80 @@ def test_a_file_that_is_none_of_torchs_is_refused(tmp_path: Path) -> None:
     done = command("compile", tmp_path / "net.pt2", "-o", tmp_path / "net.zsk")
     assert "is no program that torch.export.save wrote" in refused(done)
     assert not (tmp_path / "net.zsk").exists()
+
+
+class Quantized(nn.Module):  # type: ignore[misc]  # torch is optional
+    """What PT2E's quantizers leave: int8 weights by channel, float biases, scales between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(0)
+        weight = torch.randint(-127, 128, (8, 3, 3, 3), generator=rng, dtype=torch.int8)
+        self.register_buffer("weight", weight)
+        self.register_buffer("scales", torch.rand(8, generator=rng) * 0.01 + 0.001)
+        self.register_buffer("zeros", torch.zeros(8, dtype=torch.int64))
+        self.register_buffer("bias", torch.randn(8, generator=rng))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        of = torch.ops.quantized_decomposed
+        weight = of.dequantize_per_channel(
+            self.weight, self.scales, self.zeros, 0, -127, 127, torch.int8
+        )
+        y = torch.relu(nn.functional.conv2d(held(x, 0.03, 9), weight, self.bias, padding=1))
+        return held(nn.functional.max_pool2d(held(y, 0.05, -128), 2), 0.05, -128)
+
+
+def held(x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
+    """Values as int8 of this scale holds them."""
+    of, by = torch.ops.quantized_decomposed, (scale, zero, -128, 127, torch.int8)
+    return of.dequantize_per_tensor(of.quantize_per_tensor(x, *by), *by)
+
+
+def test_what_pt2e_quantized_runs_as_it_is(tmp_path: Path) -> None:
+    """Read by a process that knows of no quantizer; every layer with torch's own results."""
+    import torch.ao.quantization.fx._decomposed  # registers the operators
+
+    model = Quantized()
+    torch.export.save(torch.export.export(model, (image(),)), tmp_path / "net.pt2")
+    done = subprocess.run(
+        [sys.executable, "-m", "zeroskip", "compile", "net.pt2", "-o", "net.zsk"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    network = Network.load(tmp_path / "net.zsk")
+    assert network.placement.whole
+    (got,) = Session(network).run({network.inputs[0].name: image().numpy()}).values()
+    steps = np.round((got - model(image()).numpy()) / 0.05)
+    assert np.abs(steps).max() <= 1
+    assert np.count_nonzero(steps) <= 0.01 * steps.size
+
+
+def test_a_module_that_torch_exported_is_one_too() -> None:
+    """As PT2E takes and gives them; torch lets nobody put them in another mode."""
+    exported = torch.export.export(net(), (image(),)).module()
+    with pytest.raises(NotImplementedError):
+        exported.eval()
+    ops = [node.op_type for node in torch_to_onnx(exported, SHAPE).graph.node]
+    assert ops == [node.op_type for node in torch_to_onnx(net(), SHAPE).graph.node]
+
+
+def test_an_operator_that_nothing_registers_is_named(tmp_path: Path) -> None:
+    code = """
+import torch
+@torch.library.custom_op("mine::twice", mutates_args=())
+def twice(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+twice.register_fake(lambda x: x.new_empty(x.shape))
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return twice(x)
+torch.export.save(torch.export.export(Net(), (torch.zeros(1, 4),)), "net.pt2")
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    done = command("compile", tmp_path / "net.pt2", "-o", tmp_path / "net.zsk")
+    said = refused(done)
+    assert "holds the operator torch.ops.mine.twice.default" in said
+    assert "import what registers it" in said
 
 
 def test_keras_on_torch_is_a_module_too(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from zeroskip.relay_passes.integer.layers import (
     MaxPoolLayer,
     RequantizeLayer,
 )
-from zeroskip.relay_passes.tosa.arithmetic import reciprocal, scaled
+from zeroskip.relay_passes.tosa.arithmetic import odds, reciprocal, scaled
 from zeroskip.relay_passes.tosa.evaluate import evaluate
 from zeroskip.relay_passes.tosa.read_tosa import check_integers, tosa_to_integer
 from zeroskip.relay_passes.tosa.reader import Reader
@@ -131,10 +131,24 @@ def test_double_rounding_is_told() -> None:
     assert not exact  # tried for each of the 256 bytes
     text = module(printed_conv("DOUBLE_ROUND", 40))
     (told,) = Reader(read_module(text, "t.mlir")).building.differences
-    assert (told.label, told.how) == ("conv2d_a", "it rounds twice (DOUBLE_ROUND), layers once")
+    how = "it rounds twice (DOUBLE_ROUND), layers once, which is a step in 1,024 sums"
+    assert (told.label, told.how) == ("conv2d_a", how)
     assert not Reader(
         read_module(module(printed_conv("DOUBLE_ROUND", 31)), "t.mlir")
     ).building.differences
+
+
+@pytest.mark.parametrize("shift", [32, 34, 37])
+def test_how_often_rounding_twice_is_another_integer(shift: int) -> None:
+    """As often as the sentence says, and away from zero; up to a shift of 31 never."""
+    mult = int(np.random.default_rng(SEED).integers(1 << 30, 1 << 31))
+    values = np.arange(-(1 << 17), 1 << 17)
+    off = scaled(values, mult, shift, double=True) - scaled(values, mult, shift)
+    assert set(np.unique(off * np.sign(values))) <= {0, 1}
+    said = int(odds(np.array([shift])).replace(",", ""))
+    assert np.count_nonzero(off) == pytest.approx(values.size / said, rel=0.3)
+    assert odds(np.array([31, shift, shift + 2])) == f"{said:,} to {4 * said:,}"
+    assert np.array_equal(scaled(values, mult, 31, double=True), scaled(values, mult, 31))
 
 
 def test_layers_are_called_by_their_location() -> None:
@@ -153,6 +167,53 @@ def test_the_whole_is_held_to_the_text() -> None:
     wrong = type(model)(model.name, other.integer, model.floating, (), model.text)
     with pytest.raises(FrontError, match=r"'one' is read as layers that do not give .* 'output'"):
         check_integers(wrong)
+
+
+def cut(y: str, x: str, whole: str, start: str, size: str) -> str:
+    """A slice, and its shapes."""
+    made = f"tensor<{size.replace(', ', 'x')}xi8>"
+    rank = start.count(",") + 1
+    held = [
+        f"%{y}{name} = tosa.const_shape {{values = dense<[{value}]> : tensor<{rank}xindex>}} : () "
+        f"-> !tosa.shape<{rank}>"
+        for name, value in (("a", start), ("n", size))
+    ]
+    kinds = f"{whole}, !tosa.shape<{rank}>, !tosa.shape<{rank}>"
+    return "\n".join([*held, f"%{y} = tosa.slice %{x}, %{y}a, %{y}n : ({kinds}) -> {made}"])
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "made"),
+    [
+        ("0, 1, 0, 0", "1, 2, 4, 2", ["gather"]),
+        ("0, 1, 2, 1", "1, 3, 2, 1", ["gather"]),
+        ("0, 0, 0, 1", "1, 4, 4, 1", ["gather"]),  # of channels, read by no convolution
+        ("0, 0, 0, 0", "1, 3, 4, 2", ["gather"]),  # of the first rows
+        ("0, 0, 0, 0", "1, 4, 4, 2", []),
+    ],
+)
+@pytest.mark.parametrize("behind", ["clamp", "slice", "nothing"])
+def test_a_slice_of_an_activation_is_a_layer(
+    start: str, size: str, made: list[str], behind: str
+) -> None:
+    part = f"tensor<{size.replace(', ', 'x')}xi8>"
+    text, last = cut("p", "x", X, start, size), part
+    if behind == "clamp":
+        text += f"\n%y = tosa.clamp %p {CLAMP}".replace(X, part)
+    elif behind == "nothing":
+        text = cut("y", "x", X, start, size)
+    else:
+        last = f"tensor<1x1x{size[6:].replace(', ', 'x')}xi8>"
+        text += "\n" + cut("y", "p", part, "0, 1, 0, 0", f"1, 1, {size[6:]}")
+    found = kinds(read(module(text, X, last)))
+    assert [each for each in found if each == "gather"][: len(made)] == made
+
+
+def test_some_images_are_refused() -> None:
+    whole, part = "tensor<2x4x4x2xi8>", "tensor<1x4x4x2xi8>"
+    text = module(cut("y", "x", whole, "1, 0, 0, 0", "1, 4, 4, 2"), whole, part)
+    with pytest.raises(FrontError, match=r"tosa\.slice takes some of the images"):
+        Reader(read_module(text, "t.mlir"))
 
 
 def test_flattened_pixels_meet_their_weights() -> None:
@@ -175,6 +236,21 @@ def test_flattened_pixels_meet_their_weights() -> None:
     ]
     text = "\n".join(lines).replace("dense<38>", "dense<34>")
     assert "dense" in kinds(read(module(text, result="tensor<1x1x1x2xi8>")))
+
+
+def test_a_constant_may_be_a_resource_behind_the_text() -> None:
+    """Also for the second text of a process that has one of the same name."""
+    text = module(printed_conv())
+    inline = '"tosa.const"() <{values = dense<"0x0102FF03"> : tensor<2x1x1x2xi8>}>'
+    assert inline in text
+    held = text.replace('dense<"0x0102FF03">', "dense_resource<torch_tensor.w_1>")
+    for content in ("0102FF03", "04FE0105"):
+        blob = f'{{-# dialect_resources: {{ builtin: {{ torch_tensor.w_1: "0x01000000{content}" }} }} #-}}'
+        found, want = (
+            [m.layer for m in read(each).building.made if m.label == "conv2d_a"]
+            for each in (held + blob, text.replace("0102FF03", content))
+        )
+        assert np.array_equal(found[0].weight, want[0].weight)  # type: ignore[union-attr]
 
 
 def test_another_zero_point_is_made_up_for() -> None:
