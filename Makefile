@@ -1,5 +1,8 @@
 # Everything happens in .venv, which makes itself from pyproject.toml.
 
+# Bytecode is kept: the tests start processes by the hundred.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 

@@ -144,13 +144,11 @@ class Comparison:
     def faster(self, entry: Entry, target: str) -> float:
         """How many times as fast as the dense network on the first target; NaN where nothing
         runs on the accelerator."""
-        cycles = entry.gains[target].cycles
-        return self.entries[0].gains[self.targets[0]].cycles / cycles if cycles else float("nan")
+        return _times(self.entries[0].gains[self.targets[0]], entry.gains[target])
 
     def own_faster(self, entry: Entry, target: str) -> float:
         """How many times as fast as the dense network on the same target."""
-        cycles = entry.gains[target].cycles
-        return self.entries[0].gains[target].cycles / cycles if cycles else float("nan")
+        return _times(self.entries[0].gains[target], entry.gains[target])
 
     def faster_for_its_area(self, entry: Entry, target: str) -> float:
         """``faster`` of as many such arrays, or so large a part of one, as have the area of the
@@ -261,6 +259,11 @@ class Comparison:
             "interval": entry.interval,
             "times_as_fast": self.times_as_fast(entry),
         }
+
+
+def _times(slow: Gain, fast: Gain) -> float:
+    """How many times as fast one is; NaN where nothing runs."""
+    return slow.cycles / fast.cycles if fast.cycles else float("nan")
 
 
 def _beats(one: Entry, other: Entry, target: str) -> bool:

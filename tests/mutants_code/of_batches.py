@@ -188,14 +188,14 @@ BATCHES: tuple[Change, ...] = (
         "runtime/test_batch_programs.py::test_rates_and_energy_are_of_an_image",
     ),
     Change(
-        "runtime/compare.py",
+        "runtime/measure.py",
         "figures of a batch are the program's",
         "images = times * of_run",
         "images = times",
         "runtime/test_batch_figures.py::test_a_comparison_has_figures_of_an_image",
     ),
     Change(
-        "runtime/compare.py",
+        "runtime/measure.py",
         "rates of a batch are by the multiplies of all its images",
         "sum(layer.macs for layer in layers) // of_run,",
         "sum(layer.macs for layer in layers),",

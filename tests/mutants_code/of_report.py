@@ -251,8 +251,8 @@ REPORT: tuple[Change, ...] = (
     Change(
         "runtime/analysis/comparison.py",
         "a gain over nothing is 0",
-        'if cycles else float("nan")',
-        "if cycles else 0.0",
+        'if fast.cycles else float("nan")',
+        "if fast.cycles else 0.0",
         "runtime/test_comparison.py::test_a_gain_is_against_the_dense_network_on_the_first_target",
     ),
     Change(
@@ -265,9 +265,51 @@ REPORT: tuple[Change, ...] = (
     Change(
         "runtime/analysis/comparison.py",
         "a sparsity is not in a network's title",
-        'return self.scheme if self.scheme == DENSE else f"{self.scheme} {self.sparsity:.0%}"',
+        'return f"{self.scheme} {self.sparsity:.0%}{self.losing_text}"',
         "return self.scheme",
         "runtime/test_comparison.py::test_a_gain_is_against_the_dense_network_on_the_first_target",
+    ),
+    Change(
+        "runtime/analysis/comparison.py",
+        "an array's own area is taken for the first one's",
+        "* first / mine",
+        "* mine / first",
+        "runtime/test_equal_quality.py::test_times_as_fast_for_the_same_area",
+    ),
+    Change(
+        "runtime/analysis/comparison.py",
+        "own is against the first target",
+        "_times(self.entries[0].gains[target], entry.gains[target])",
+        "_times(self.entries[0].gains[self.targets[0]], entry.gains[target])  # not own",
+        "runtime/test_equal_quality.py::test_times_as_fast_for_the_same_area",
+    ),
+    Change(
+        "runtime/equal_quality.py",
+        "a loss that is borne halves the strength",
+        "            low = sparsity\n",
+        "            high = sparsity\n",
+        "runtime/test_equal_quality.py::test_the_strongest_is_found_by_halving",
+    ),
+    Change(
+        "runtime/equal_quality.py",
+        "the last strength that was borne is taken, not the strongest",
+        "best is None or tried.sparsity > best.sparsity",
+        "best is None or tried.sparsity < best.sparsity",
+        "runtime/test_equal_quality.py::test_the_strongest_is_found_by_halving",
+    ),
+    Change(
+        "runtime/compare.py",
+        "a loss of points is one of shares",
+        "self.losing if dense.accuracy is None else self.losing / 100",
+        "self.losing",
+        "runtime/test_equal_quality.py::test_a_loss_decides_the_sparsity",
+    ),
+    Change(
+        "runtime/render/pages/heatmap.py",
+        "what is slower has the colour of what is faster",
+        '"slower", SLOW',
+        '"faster", SLOW',
+        "runtime/test_equal_quality.py::test_heat_maps_have_a_cell_for_each_network_and_target",
     ),
     # --------------------------------------------------------------------------------------- tables
     Change(
