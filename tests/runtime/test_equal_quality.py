@@ -23,6 +23,7 @@ from zeroskip.runtime.analysis.comparison import DENSE, HALVINGS, Comparison
 from zeroskip.runtime.compare import compare
 from zeroskip.runtime.equal_quality import strongest
 from zeroskip.runtime.render.pages.comparison import comparison_charts, comparison_page
+from zeroskip.runtime.render.pages.heatmap import FAINT, SLOW, STRONG, heat_map
 
 TARGETS = ("dense256", "sparse256")
 COUNT = 24  # samples
@@ -132,6 +133,17 @@ def test_heat_maps_have_a_cell_for_each_network_and_target(made: Comparison) -> 
         assert cell.get("class") == ("cell faster" if times >= 1 else "cell slower")
     alone = replace(made, targets=TARGETS[:1])
     assert not [each for each in comparison_charts(alone) if each.name.startswith("heat-map")]
+
+
+def test_cells_are_coloured_by_the_logarithm() -> None:
+    """What is slower in another colour, what is not known not at all; the best of a row is bold."""
+    _, picture = heat_map(["one", "two"], ["a", "b"], [[1.0, 4.0], [0.5, float("nan")]])
+    cells = [each for each in picture if each.get("class", "").startswith("cell")]
+    assert [each.get("class") for each in cells] == ["cell faster", "cell faster", "cell slower"]
+    shares = [float(each.get("fill-opacity", "")) for each in cells]
+    assert shares == [FAINT, STRONG, SLOW]
+    bold = [each.text for each in picture if "best" in each.get("class", "")]
+    assert bold == ["4.00", "0.50"]
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "x", "", "1,nan", "inf"])
