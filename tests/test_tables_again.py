@@ -29,7 +29,7 @@ from models.zoo import MODELS
 from tests.campaigns.mutants import mutants
 from tests.campaigns.programs import samples
 from tests.compiler.networks import GraphBuilder
-from tests.markdown import ROOT, MarkdownTable, command_of, number, table_of, text_of
+from tests.markdown import FITTED, ROOT, MarkdownTable, command_of, number, table_of, text_of
 from tests.runtime.command import zeroskip
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.isa.encoding import decode_all
@@ -66,8 +66,6 @@ WHOLE = (RESULTS, "network", "target", "weights", "peak GiB")
 SLICE = 40  # test images
 COMMITTED = 1000
 TAIL = 4  # standard deviations that a slice may be off
-FITTED = 0.02  # of a figure: BLAS sums in another order on another kind of processor, and so are
-# weights that are fitted by its sums others, here and there, and masks chosen by them
 FASHION = ROOT / "models" / "fashion_dense.onnx"
 
 
