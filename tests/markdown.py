@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# Of a figure: BLAS sums in another order on another kind of processor, and weights that are fitted by
-# its sums, and masks that are chosen by them, are here and there others.
+# Of a figure: BLAS sums in another order on another kind of processor; weights that are fitted by
+# its sums, and masks that are chosen by them, are others here and there.
 FITTED = 0.02
 
 

@@ -137,8 +137,8 @@ def test_every_snippet_of_python_is_run_somewhere() -> None:
 def test_every_toml_is_taken(page: str, tmp_path: Path) -> None:
     """As what it is: pruning recipe, pattern library, preprocessing or target; spaces of
     experiments are taken in the test of their page."""
-    for number, text in enumerate(re.findall(r"```toml\n(.*?)```", text_of(page), re.DOTALL)):
-        path, table = tmp_path / f"{number}.toml", tomllib.loads(text)
+    for place, text in enumerate(re.findall(r"```toml\n(.*?)```", text_of(page), re.DOTALL)):
+        path, table = tmp_path / f"{place}.toml", tomllib.loads(text)
         path.write_text(text, encoding="utf-8")
         if "networks" in table:
             assert page in SNIPPETS
