@@ -16,10 +16,11 @@ from tests.compiler import least
 from tests.compiler.batched import batched, compiled, random_data, run_batch
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
+from tests.every_target import every_target
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import LoadWeights
 from zeroskip.accel_model.program.program import Program
-from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
+from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.ops import MultiplyOp
 from zeroskip.compiler.ir.schedule import ConvPlan
@@ -77,7 +78,7 @@ def test_every_image_has_its_bits(name: str) -> None:
         exact(MORE[name], tiny(load_spec(target)), 3)
 
 
-@pytest.mark.parametrize("target", targets())
+@every_target
 def test_every_target_takes_a_batch(target: str) -> None:
     exact(_padded, load_spec(target), 3)
     exact(NETWORKS["reduction"], load_spec(target), 2)

@@ -13,6 +13,7 @@ from tests.campaigns.programs import Lively
 from tests.compiler.batched import batched, compiled, random_data, run_batch
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
+from tests.every_target import every_target
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import (
     MOST_CHANNELS,
@@ -23,7 +24,7 @@ from zeroskip.accel_model.isa.instructions import (
     Store,
 )
 from zeroskip.accel_model.program.program import Program
-from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
+from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.ir.window import Window
 from zeroskip.compiler.lowering.lower import lower
@@ -80,7 +81,7 @@ def test_every_bit(name: str) -> None:
     assert max(sides) <= MOST_SIDE
 
 
-@pytest.mark.parametrize("target", targets())
+@every_target
 def test_every_target_takes_wide_images(target: str) -> None:
     exact(_windows, load_spec(target))
 

@@ -51,7 +51,7 @@ from zeroskip.runtime.analysis.loss_breakdown import (
 )
 from zeroskip.runtime.analysis.report import region_report
 
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 def random_run(seed: int) -> tuple[Run, Program] | None:
