@@ -7,6 +7,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SHAPE = (1, 3, 16, 16)
+COUNT = 24  # images of the fixture
 
 
 def small_net(*, cpu_node: bool = False, seed: int = 0) -> onnx.ModelProto:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.runtime.command import files, refused, zeroskip
-from tests.runtime.nets import SHAPE, small_net
+from tests.runtime.nets import COUNT, SHAPE, small_net
 from tests.runtime.parsed_page import Page
 from zeroskip.compiler.artifact.placement import Placement
 from zeroskip.compiler.driver import compile as compile_network
@@ -31,7 +31,6 @@ from zeroskip.relay_passes.pruning.apply import layer_changes, prune
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.match_sparsity import at_sparsity, sparsity_of
 from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
-from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 from zeroskip.runtime.analysis.accuracy import bootstrap_interval
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Gain
 from zeroskip.runtime.compare import CompareError, compare
@@ -43,21 +42,8 @@ from zeroskip.runtime.render.pages.masks import LEFT, mask_pixels, png
 TARGETS = ("dense256", "sparse256")
 WHOLE = Placement(1, 1, 0, 0, 1, 0, 1, 0)
 SCHEMES = ("unstructured", "nm:m=8", "channels:ratio=0.25+unstructured:sparsity=0.6")
-COUNT = 24  # samples
 
 Array = npt.NDArray[np.float32]
-
-
-@pytest.fixture(scope="module")
-def images() -> Array:
-    return np.random.default_rng(3).standard_normal((COUNT, *SHAPE[1:])).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def answers(images: Array) -> Array:
-    """[n, 10] of the dense float network."""
-    executable = compile_for_cpu(import_float(small_net(), {}))
-    return np.concatenate([run_cpu(executable, "main", [image[None]])[0] for image in images])
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,12 @@ import onnx
 import pytest
 
 from tests.runtime.command import zeroskip
-from tests.runtime.nets import SHAPE, small_net
+from tests.runtime.nets import small_net
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.driver import import_float
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.schemes.unstructured import UnstructuredOptions
-from zeroskip.relay_passes.relax.cpu import compile_for_cpu, run_cpu
 from zeroskip.runtime.analysis.comparison import DENSE, HALVINGS, Comparison
 from zeroskip.runtime.compare import compare
 from zeroskip.runtime.equal_quality import strongest
@@ -26,21 +25,8 @@ from zeroskip.runtime.render.pages.comparison import comparison_charts, comparis
 from zeroskip.runtime.render.pages.heatmap import FAINT, SLOW, STRONG, heat_map
 
 TARGETS = ("dense256", "sparse256")
-COUNT = 24  # samples
 
 Array = npt.NDArray[np.float32]
-
-
-@pytest.fixture(scope="module")
-def images() -> Array:
-    return np.random.default_rng(3).standard_normal((COUNT, *SHAPE[1:])).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def answers(images: Array) -> Array:
-    """[n, 10] of the dense float network."""
-    executable = compile_for_cpu(import_float(small_net(), {}))
-    return np.concatenate([run_cpu(executable, "main", [image[None]])[0] for image in images])
 
 
 @pytest.fixture(scope="module")
