@@ -234,7 +234,7 @@ def _remembered(typing: Any) -> Iterator[None]:
 class _Passes(PassManager):  # type: ignore[misc]  # numba has no types
     """numba's, without what it measures and checks around each pass."""
 
-    def _runPass(self, _index: int, each: Any, state: Any) -> None:  # noqa: N802
+    def _runPass(self, _index: int, each: Any, state: Any) -> None:  # noqa: N802 - numba calls it so
         each.analysis = self._analysis
         each.run_pass(state)
 
