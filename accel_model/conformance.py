@@ -241,40 +241,11 @@ def _placement(spec: AccelSpec, tile: RandomConvolution) -> str:
 
 def _price(spec: AccelSpec, tile: RandomConvolution) -> str:
     """The search's estimate of the whole tile is between half and twice its time, by inputs of
-    which none is zero: the search does not know them. A tile most of which looks at padding takes
-    some dozen cycles that no estimate needs to know."""
-    if _inside(tile.window) < 0.5:
-        return ""
+    which none is zero: the search does not know them."""
     cycles = spec.kind.conv(spec, replace(tile.case, inputs=None)).cycles
     sizes = [np.array([size]) for size in (tile.window.out_height, tile.window.out_width)]
     price = float(spec.kind.price(spec, tile.case).cycles_of(sizes[0], sizes[1])[0])
     return "" if cycles / 2 <= price <= 2 * cycles else f"{cycles} cycles are priced {price:.0f}"
-
-
-def _inside(window: WindowShape) -> float:
-    """The share of what a window's outputs look at that is not padding."""
-    shares = []
-    for first, outputs, stride, taps, dilation, size in (
-        (
-            window.top,
-            window.out_height,
-            window.row_stride,
-            window.rows,
-            window.row_dilation,
-            window.height,
-        ),
-        (
-            window.left,
-            window.out_width,
-            window.col_stride,
-            window.cols,
-            window.col_dilation,
-            window.width,
-        ),
-    ):
-        at = first + stride * np.arange(outputs)[:, None] + dilation * np.arange(taps)
-        shares.append(float(((at >= 0) & (at < size)).mean()))
-    return shares[0] * shares[1]
 
 
 CHECKS: dict[str, Check] = {

@@ -45,6 +45,7 @@ from zeroskip.accel_model.formats import (
     BITMAP,
     DENSE,
     PATTERN,
+    ReductionSteps,
     WeightFormat,
     reduction_steps_of,
 )
@@ -71,6 +72,7 @@ from zeroskip.accel_model.timing.lane_array import (
 from zeroskip.accel_model.timing.padding import (
     PatchShare,
     WorkedTaps,
+    no_tap,
     stored_at_taps,
     values_passed_over,
     worked_counts,
@@ -298,7 +300,7 @@ class LaneKind(Kind[LaneGeometry]):
 
     def price(self, spec: AccelSpec, case: Case) -> LinearPrice:
         """Groups of outputs in rows of the full width, as if none lay in padding; then less by what
-        is passed over."""
+        is passed over, but not less than if all were."""
         array, whole, filters = self.geometry(spec), case.window, case.filters
         granule = self.granule(array, case.mode)
         most = min(SAMPLES, -(-whole.outputs // granule))
@@ -313,35 +315,40 @@ class LaneKind(Kind[LaneGeometry]):
             np.full(most, -(-min(granule, whole.outputs) // written), np.int32),
             None if few.operand is None else np.resize(few.operand, most),
         )
-        stages = reduction_steps_of(
-            self.weights.stage_taps, filters.shape.channels, filters.shape.taps
-        )
+        step = self.weights.stage_taps
+        stages = reduction_steps_of(step, filters.shape.channels, filters.shape.taps)
         work = np.maximum(filters.stored_counts, 1)
 
-        def cycles(groups: int) -> int:
-            return conv_cycles(
-                array,
-                work,
-                filters.order,
-                stages,
-                samples.first(groups),
-                case.mode,
-                blocks(len(filters)),
-                case.last,
-                lock_step=self.lock_step,
-            ).cycles
+        def priced(work: Int32, stages: ReductionSteps) -> LinearPrice:
+            def cycles(groups: int) -> int:
+                return conv_cycles(
+                    array,
+                    work,
+                    filters.order,
+                    stages,
+                    samples.first(groups),
+                    case.mode,
+                    blocks(len(filters)),
+                    case.last,
+                    lock_step=self.lock_step,
+                ).cycles
+
+            return LinearPrice.sampled(granule, whole.outputs, cycles)
 
         try:
-            price = LinearPrice.sampled(granule, whole.outputs, cycles)
+            price = priced(work, stages)
         except WindowError as problem:
             raise ArrayError(str(problem)) from None
         if not array.skip_padding or min(whole.real) == whole.outputs:
             return price
         strips = strips_of(array, spec.sram.act_banks, case.mode)
         passed = work.size / int(work.sum(dtype=np.int64))
-        if self.weights.stage_taps > 1:  # to pass over some taps of a stage takes no cycle
+        if step > 1:  # to pass over some taps of a stage takes no cycle
             passed = 0.0
-        return replace(price, share=PatchShare(whole, strips), passed=passed)
+        left = np.maximum(self._stored_counts(filters, no_tap(filters.shape.taps))[0], 1)
+        notes = ReductionSteps(np.zeros_like(stages.tap_fetches), np.ones_like(left[0]))
+        least = priced(left, notes)
+        return replace(price, share=PatchShare(whole, strips), passed=passed, least=least)
 
 
 DENSE_LANES = LaneKind("dense", DENSE, lock_step=True)

@@ -36,6 +36,7 @@ class LinearPrice:
     cycles: float64 [counts], what they took.
     share: of the work that is left in patches; None: all.
     passed: what work that is passed over takes, of its cycles.
+    least: of patches that see nothing but padding, whose results are drained nevertheless.
     """
 
     granule: int
@@ -43,6 +44,7 @@ class LinearPrice:
     cycles: Floats
     share: PatchShare | None = None
     passed: float = 0.0
+    least: LinearPrice | None = None
 
     @staticmethod
     def sampled(granule: int, outputs: int, cycles: Callable[[int], int]) -> LinearPrice:
@@ -74,14 +76,20 @@ class LinearPrice:
         cycles = np.where(groups == 1, self.single, self.base + self.pace * groups)
         if self.share is None:
             return cycles
-        return cycles * (self.passed + (1 - self.passed) * of_pairs(self.share.of, high, wide))
+        cycles *= self.passed + (1 - self.passed) * of_pairs(self.share.of, high, wide)
+        return (
+            cycles if self.least is None else np.maximum(cycles, self.least.cycles_of(high, wide))
+        )
 
     def plus(self, other: PatchPrice, times: float) -> LinearPrice:
         """This, and ``times`` that of another part of the same work."""
         assert isinstance(other, LinearPrice)  # of the same kind of array
         counts = max(self.counts, other.counts, key=len)
         cycles = self._of_groups(counts) + times * other._of_groups(counts)
-        return replace(self, counts=counts, cycles=cycles)
+        least = self.least
+        if least is not None and other.least is not None:
+            least = least.plus(other.least, times)
+        return replace(self, counts=counts, cycles=cycles, least=least)
 
     def _of_groups(self, counts: tuple[int, ...]) -> Floats:
         """float64 [counts]: cycles of so many groups; windows of other parts of a kernel may have
@@ -91,7 +99,8 @@ class LinearPrice:
         return np.array([self.single if n == 1 else self.base + self.pace * n for n in counts])
 
     def times(self, factor: float) -> LinearPrice:
-        return replace(self, cycles=factor * self.cycles)
+        least = None if self.least is None else self.least.times(factor)
+        return replace(self, cycles=factor * self.cycles, least=least)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,11 @@ def every_tap(window: WindowShape, strips: Strips) -> WorkedTaps:
     return WorkedTaps(np.ones((1, window.taps), bool), np.zeros(groups, np.int32), outputs)
 
 
+def no_tap(taps: int) -> WorkedTaps:
+    """One group of outputs in padding: it needs none of its taps."""
+    return WorkedTaps(np.zeros((1, taps), bool), np.zeros(1, np.int32), np.zeros(taps, np.int64))
+
+
 @lru_cache(maxsize=4096)
 def worked_taps(window: WindowShape, strips: Strips) -> WorkedTaps:
     """Of groups of outputs as they are counted (``shape.counted_outputs``).

@@ -89,10 +89,14 @@ class Mappings:
     def _patch_cycles(self, high: Ints, wide: Ints) -> Floats:
         if self._linear is None:
             return np.stack([price.cycles_of(high, wide) for price in self.prices])
-        single, base, pace, passed = self._linear
         groups = -(-high * wide // self.granule)
+        single, base, pace, passed = self._linear
         cycles = np.where(groups == 1, single, base + pace * groups)
-        return cycles * (passed + (1 - passed) * self._shares(high, wide))
+        cycles *= passed + (1 - passed) * self._shares(high, wide)
+        if self._least is None:
+            return cycles
+        single, base, pace, _ = self._least
+        return np.maximum(cycles, np.where(groups == 1, single, base + pace * groups))
 
     def _shares(self, high: Ints, wide: Ints) -> Floats:
         """``LinearPrice.share`` of patches, [mappings, cuts]."""
@@ -105,15 +109,23 @@ class Mappings:
         return np.stack([known[share] for share in shares])
 
     @cached_property
-    def _linear(self) -> tuple[Floats, Floats, Floats, Floats] | None:
-        """``LinearPrice.single``, ``base``, ``pace`` and ``passed`` [mappings, 1], where all prices
-        are such."""
+    def _linear(self) -> tuple[Floats, ...] | None:
+        """``_columns``, where all prices are linear."""
         prices = [price for price in self.prices if isinstance(price, LinearPrice)]
-        if len(prices) < len(self.prices):
-            return None
-        columns = [[each.single, each.base, each.pace, each.passed] for each in prices]
-        single, base, pace, passed = np.array(columns, np.float64).reshape(-1, 4).T[..., np.newaxis]
-        return single, base, pace, passed
+        return _columns(prices) if len(prices) == len(self.prices) else None
+
+    @cached_property
+    def _least(self) -> tuple[Floats, ...] | None:
+        """``_columns`` of ``LinearPrice.least``, where all prices have one."""
+        least = [price.least for price in self.prices if isinstance(price, LinearPrice)]
+        known = [price for price in least if price is not None]
+        return _columns(known) if len(known) == len(self.prices) else None
+
+
+def _columns(prices: list[LinearPrice]) -> tuple[Floats, ...]:
+    """``single``, ``base``, ``pace`` and ``passed``, each [prices, 1]."""
+    columns = [[each.single, each.base, each.pace, each.passed] for each in prices]
+    return tuple(np.array(columns, np.float64).reshape(-1, 4).T[..., np.newaxis])
 
 
 def enumerate_mappings(

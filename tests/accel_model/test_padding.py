@@ -3,6 +3,7 @@ machine's counters. Cycles are held to the stepped reference in ``test_lanes.py`
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.accel_model.by_name import LANE_KINDS, conv_cycles, lanes
 from tests.accel_model.by_name import stages as format_stages
 from tests.accel_model.test_timing import TARGETS, random_conv
+from zeroskip.accel_model.conformance import RandomConvolution
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.accel_model.timing import lane_array, lane_simulation
@@ -131,6 +133,22 @@ def test_rounds_between_the_borders_are_added_up_exactly(
     monkeypatch.setattr(lane_simulation, "_period", lambda tile_ft, *_: len(tile_ft))
     assert conv_cycles(**case) == found
     assert len(stepped) == groups
+
+
+@pytest.mark.parametrize("kind", LANE_KINDS)
+@pytest.mark.parametrize("high", [1, 4])
+def test_a_patch_that_sees_only_padding_is_priced_at_its_drain(kind: str, high: int) -> None:
+    """Nothing is multiplied, every sum is requantized and written all the same; these windows were
+    priced at nothing (found by seed 2709638468 of ``test_every_kind_conforms``)."""
+    spec = load_spec(TARGETS[kind])
+    tile = RandomConvolution(spec, np.random.default_rng([2709638468, 0]), filters=20)
+    whole = tile.window._replace(top=-9, left=-9, out_height=high, out_width=4)
+    case = replace(tile.case, window=whole, inputs=None, last=True)
+    cycles = spec.kind.conv(spec, case).cycles
+    price = spec.kind.price(spec, case)
+    assert price.cycles_of(np.array([high]), np.array([4])) == pytest.approx(cycles, rel=0.2)
+    patches = price.plus(price, 2).times(3).cycles_of(np.array([high]), np.array([4]))
+    assert patches == pytest.approx(9 * cycles, rel=0.2)
 
 
 @pytest.mark.parametrize("kind", TARGETS)
