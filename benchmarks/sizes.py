@@ -13,7 +13,7 @@ import argparse
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,23 +30,25 @@ from zeroskip.runtime.execution.session import Session  # noqa: E402
 
 KIB = 1024
 NETWORKS = ("resnet50", "mobilenet_v2", "fashion")
+OWN = {"window_entries": "windows"}  # what the table calls them
 COLUMNS = ("target", "point", "network", "weights", "mm2", "cycles", "uJ", "uJ ms")
 
 
 @dataclass(frozen=True)
 class Point:
-    """Sizes of a target. act, wgt, acc: KiB. banks: of ACT. window: entries; None: the target's."""
+    """Sizes of a target. act, wgt, acc: KiB. banks: of ACT. own: those of its array's memories that
+    are not the target's."""
 
     act: int
     wgt: int
     acc: int
     banks: int = 8
-    window: int | None = None
+    own: tuple[tuple[str, int], ...] = ()
 
     @property
     def name(self) -> str:
-        window = "" if self.window is None else f", windows {self.window}"
-        return f"ACT {self.act} in {self.banks}, WGT {self.wgt}, ACC {self.acc}{window}"
+        own = "".join(f", {OWN.get(key, key)} {value}" for key, value in self.own)
+        return f"ACT {self.act} in {self.banks}, WGT {self.wgt}, ACC {self.acc}{own}"
 
     def applied(self, spec: AccelSpec) -> AccelSpec:
         """The target with these sizes."""
@@ -57,26 +59,29 @@ class Point:
             "wgt_bytes": self.wgt * KIB,
             "acc_bytes": self.acc * KIB,
         }
-        if self.window is not None:
-            table["array"]["window_entries"] = self.window
+        table["array"] |= dict(self.own)
         return spec_from_table(table, f"{spec.name}, {self.name}")
 
 
+def windows(entries: int) -> tuple[tuple[str, int], ...]:
+    return (("window_entries", entries),)
+
+
 SKIPPING = {
-    "as before": Point(176, 144, 32, 8, 512),
-    "16 banks": Point(176, 144, 32, 16, 512),
-    "windows 256": Point(176, 208, 32, 16, 256),
-    "windows 128": Point(176, 240, 32, 16, 128),
-    "windows 128, 32 banks, more ACT": Point(240, 176, 32, 32, 128),
-    "windows 128, 32 banks, most ACT": Point(272, 144, 32, 32, 128),
-    "windows 128, 32 banks, more ACC": Point(240, 160, 48, 32, 128),
+    "as before": Point(176, 144, 32, 8, windows(512)),
+    "16 banks": Point(176, 144, 32, 16, windows(512)),
+    "windows 256": Point(176, 208, 32, 16, windows(256)),
+    "windows 128": Point(176, 240, 32, 16, windows(128)),
+    "windows 128, 32 banks, more ACT": Point(240, 176, 32, 32, windows(128)),
+    "windows 128, 32 banks, most ACT": Point(272, 144, 32, 32, windows(128)),
+    "windows 128, 32 banks, more ACC": Point(240, 160, 48, 32, windows(128)),
 }
 PATTERN = {  # a stage has up to 16 taps of 16 channels; two of 3x3 are 288 entries
-    "as before": Point(176, 144, 32, 8, 512),
-    "16 banks": Point(176, 144, 32, 16, 512),
-    "windows 432": Point(192, 148, 32, 32, 432),
-    "windows 288": Point(208, 168, 32, 32, 288),
-    "windows 288, more ACT": Point(240, 136, 32, 32, 288),
+    "as before": Point(176, 144, 32, 8, windows(512)),
+    "16 banks": Point(176, 144, 32, 16, windows(512)),
+    "windows 432": Point(192, 148, 32, 32, windows(432)),
+    "windows 288": Point(208, 168, 32, 32, windows(288)),
+    "windows 288, more ACT": Point(240, 136, 32, 32, windows(288)),
 }
 DENSE = {
     "as before": Point(256, 172, 48, 8),
@@ -97,6 +102,30 @@ def in_32_banks(left: int) -> dict[str, Point]:
         "less ACC": Point(288, left - 320, 32, 32),
         "less ACC, more ACT": Point(304, left - 336, 32, 32),
     }
+
+
+def around(target: str, **own: tuple[int, ...]) -> dict[str, Point]:
+    """The sizes of a built-in target, 32 or 16 KiB moved from one memory to another, and other
+    sizes of its array's memories, with ACT and WGT sharing what is left."""
+    spec = load_spec(target)
+    sram = spec.sram
+    act, wgt, acc = (size // KIB for size in (sram.act_bytes, sram.wgt_bytes, sram.acc_bytes))
+    banks, least = sram.act_banks, sram.act_banks * 16 // KIB or 1
+    found = {
+        "as it is": Point(act, wgt, acc, banks),
+        "more ACT": Point(act + 32, wgt - 32, acc, banks),
+        "most ACT": Point(act + 64, wgt - 64, acc, banks),
+        "more WGT": Point(act - 32, wgt + 32, acc, banks),
+        "less ACC, more ACT": Point(act + 16, wgt, acc - 16, banks),
+        "more ACC, less WGT": Point(act, wgt - 16, acc + 16, banks),
+    }
+    for key, sizes in own.items():
+        for size in sizes:
+            there = Point(act, wgt, acc, banks, ((key, size),))
+            left = (spec.sram_bytes - there.applied(spec).sram_bytes) // KIB
+            more = left // 2 // least * least
+            found[f"{key} {size}"] = replace(there, act=act + more, wgt=wgt + left - more)
+    return found
 
 
 @dataclass(frozen=True)
@@ -121,6 +150,20 @@ SWEEPS = {
     ),
     "nm256": Sweep(in_32_banks(476), ("1:4",), (("fashion_dense", "nm:n=1,m=4"),)),
     "kang256": Sweep(in_32_banks(476), ("4:16",), (("fashion_dense", "nm:n=4,m=16"),)),
+}
+THREE_QUARTERS = (("fashion_dense", "unstructured:sparsity=0.75"),)
+SWEEPS |= {
+    "systolic256": Sweep(
+        around("systolic256", accumulators=(512,)), ("dense",), (("fashion_dense", None),)
+    ),
+    "dcnn256": Sweep(around("dcnn256"), ("dense",), (("fashion_dense", None),)),
+    "scnn256": Sweep(
+        around("scnn256", accumulators=(512,), fifo_bytes=(512,)), ("75 %",), THREE_QUARTERS
+    ),
+    "eyeriss256": Sweep(around("eyeriss256", pad_bytes=(240, 432)), ("75 %",), THREE_QUARTERS),
+    "sparten256": Sweep(around("sparten256", unit_bytes=(320,)), ("75 %",), THREE_QUARTERS),
+    "zhu256": Sweep(around("zhu256", block_pixels=(512, 2048)), ("75 %",), THREE_QUARTERS),
+    "abm256": Sweep(around("abm256", window_entries=(512,)), ("75 %",), THREE_QUARTERS),
 }
 RECIPES = {"1:4": "nm:n=1,m=4", "4:16": "nm:n=4,m=16"}
 
