@@ -158,11 +158,11 @@ class Quantizers:
                 for move in reversed(moves):
                     part = self.moved(move, part)
                 parts.append(turn(part))
-            value8, scale, zero = parts[0], along(parts[1], parts[1].shape), along(parts[2], parts[2].shape)  # fmt: skip
+            scale, zero = (along(part, part.shape) for part in parts[1:])
             if scale is None or zero is None or zero[0].ndim:
                 op.refuse("has weights with scales along more than one axis: give each filter one")
             zeros = np.broadcast_to(zero[0], scale[0].shape).astype(np.int8)
-            return Weight(value8.astype(np.int8), scale[0].astype(np.float32), zeros, scale[1])
+            return Weight(parts[0].astype(np.int8), scale[0].astype(np.float32), zeros, scale[1])
         plain = self.constant(value)
         for move in reversed(moves):
             plain = self.moved(move, plain) if plain is not None else None
