@@ -1,15 +1,15 @@
 """Area, cycles and energy of a network as a target's sizes move, one at a time.
 
-    python benchmarks/size_sweep.py MODEL.onnx [--target sparse256] [--prune RECIPE]
+    python benchmarks/size_sweep.py MODEL.onnx [--target sparse256] [--prune RECIPE] [--sizes ...]
 
-Each size of on-chip memory is halved and doubled. A target that cannot be built (a memory too slow
-for the clock) says so in its row.
+Each size of on-chip memory is halved and doubled, or those that are asked for. A target that cannot
+be built (a memory too slow for the clock) says so in its row.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from zeroskip.accel_model.spec import AccelSpec, SpecError, load_spec, spec_from_table
@@ -28,10 +28,10 @@ SIZES = (
 FACTORS = (0.5, 2)
 
 
-def variants(spec: AccelSpec) -> Iterator[tuple[str, AccelSpec]]:
+def variants(spec: AccelSpec, sizes: Sequence[str] = SIZES) -> Iterator[tuple[str, AccelSpec]]:
     """The target as it is, and with each size halved and doubled."""
     yield spec.name, spec
-    for path in SIZES:
+    for path in sizes:
         section, key = path.split(".")
         for factor in FACTORS:
             table = asdict(spec)
@@ -62,10 +62,11 @@ def main() -> None:
     asked.add_argument("model", help="an ONNX file")
     asked.add_argument("--target", default="sparse256", help="a target with [technology]")
     asked.add_argument("--prune", help="a recipe, as for zeroskip compile")
+    asked.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES)
     given = asked.parse_args()
     print("| target | mm2 | cycles | uJ on chip | uJ DRAM | uJ, idle DRAM too | uJ ms |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for name, spec in variants(load_spec(given.target)):
+    for name, spec in variants(load_spec(given.target), given.sizes):
         print(row(name, spec, given.model, given.prune), flush=True)
 
 
