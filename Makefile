@@ -218,7 +218,7 @@ printed: .venv/stamp
 
 .venv/stamp-torch: .venv/stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,torch]' \
-		torch-pruning==1.6.1 keras==3.15.1
+		torch-pruning==1.6.1 keras==3.15.1 nbclient==0.11.0 ipykernel==7.3.0
 	touch $@
 
 .venv/stamp-torch-mlir: .venv/stamp-torch

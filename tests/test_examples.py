@@ -25,7 +25,7 @@ FILES = sorted(
 )
 OF_KIND = {
     suffix: [path for path in FILES if path.suffix == suffix]
-    for suffix in (".asm", ".py", ".toml", ".md")
+    for suffix in (".asm", ".py", ".ipynb", ".toml", ".md")
 }
 
 
@@ -61,7 +61,6 @@ def test_assembly(path: Path, tmp_path: Path) -> None:
 SLOW = {
     "sweep": pytest.mark.docs,
     "prune_torch": pytest.mark.torch,
-    "from_pytorch": pytest.mark.torch,
 }
 
 
@@ -81,6 +80,20 @@ def test_python(path: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("path", OF_KIND[".ipynb"], ids=lambda path: path.stem)
+def test_notebooks_print_what_they_show(path: Path) -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    shown, again = (nbformat.read(path, 4) for _ in range(2))
+    nbclient.NotebookClient(again).execute()
+    printed, now = (
+        [each.text for cell in book.cells for each in cell.get("outputs", ())]
+        for book in (shown, again)
+    )
+    assert printed == now
+    assert printed
 
 
 def test_the_sweep_with_fewer_points(tmp_path: Path) -> None:
