@@ -55,6 +55,7 @@ def torch_to_onnx(model: Any, example: Any = None, *, name: str = "") -> onnx.Mo
             if example is not None:
                 raise FrontError("An exported program has its own inputs: leave the example out.")
             program, name = model, name or "program"
+        _refuse_without_values(torch, program, name)
         try:
             made = torch.onnx.export(program, dynamo=True, verbose=False, optimize=False)
         except Exception as error:  # torch's, of many kinds
@@ -147,6 +148,17 @@ def _told_by(name: str) -> Iterator[list[str]]:
     finally:
         logger.removeHandler(keep)
         logger.propagate = before
+
+
+def _refuse_without_values(torch: Any, program: Any, name: str) -> None:
+    """FrontError for parameters and buffers that have shapes only."""
+    held = [*program.state_dict.items(), *program.constants.items()]
+    for key, value in held:
+        if isinstance(value, torch._subclasses.FakeTensor) or getattr(value, "is_meta", False):
+            raise FrontError(
+                f"'{name}' has no values for {key}, which is on the meta device: load its weights "
+                "(to_empty(device='cpu'), then load_state_dict) before it is compiled."
+            )
 
 
 def _exported(torch: Any, module: Any, example: Any, name: str) -> Any:

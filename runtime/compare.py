@@ -35,7 +35,7 @@ from zeroskip.relay_passes.pruning.activations.statistics import Samples
 from zeroskip.relay_passes.pruning.base.layers import PrunableLayer, prunable_layers
 from zeroskip.relay_passes.pruning.base.options import Options
 from zeroskip.relay_passes.pruning.schemes.recipe import Recipe, read_recipe
-from zeroskip.relay_passes.read_model import Model
+from zeroskip.relay_passes.read_model import Model, Params, read_model
 from zeroskip.runtime.analysis.comparison import DENSE, Comparison, Entry, Mask
 from zeroskip.runtime.execution.judge import Judge
 from zeroskip.runtime.execution.labelled_data import read_labelled
@@ -50,7 +50,7 @@ class CompareError(ZeroskipError):
 
 
 def compare(
-    model: Model,
+    model: Model | Any,
     schemes: Sequence[Recipe],
     targets: Sequence[str | AccelSpec],
     *,
@@ -66,23 +66,25 @@ def compare(
     preprocessing: Preprocessing | None = None,
     seeds: int = 0,
     losing: Sequence[float] = (),
+    params: Params | None = None,
+    example: Any = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Prune a model by each scheme at each sparsity, compile it for each target and measure.
 
-    schemes: recipes of one scheme, taken at the sparsities, or of several, taken as they are.
-    losing: each scheme is taken too at the largest sparsity at which the int8 network loses at most
-    so many points of accuracy (dB without labels) against the dense one, by the data. data:
-    an .npz path or arrays, one for each input, whose leading axis counts samples, and ``labels``
-    [n] if the model classifies, or a folder of pictures (``labelled_data.py``, with
-    ``preprocessing``); None: the calibration data. calibrate: what ranges, and with ``reconstruct``
-    (``weights`` or ``statistics``) weights, are fitted to; None: the data without their labels.
-    layer: the node whose masks are kept; None: of the layer with the most weights. cache: a folder
-    for schedules. objective: what these are chosen by. batch: images that one program computes;
-    figures are of an image. seeds: how often the quality is measured again, with as many
-    calibration samples drawn from these with replacement, two times at least: bootstrap draws,
-    whose spread is the interval's (``Entry.interval``). A seed draws the same samples for every
-    network.
+    model, params, example, shapes: as of ``compile``. schemes: recipes of one scheme, taken at the
+    sparsities, or of several, taken as they are. losing: each scheme is taken too at the largest
+    sparsity at which the int8 network loses at most so many points of accuracy (dB without labels)
+    against the dense one, by the data. data: an .npz path or arrays, one for each input, whose
+    leading axis counts samples, and ``labels`` [n] if the model classifies, or a folder of pictures
+    (``labelled_data.py``, with ``preprocessing``); None: the calibration data. calibrate: what
+    ranges, and with ``reconstruct`` (``weights`` or ``statistics``) weights, are fitted to; None:
+    the data without their labels. layer: the node whose masks are kept; None: of the layer with the
+    most weights. cache: a folder for schedules. objective: what these are chosen by. batch: images
+    that one program computes; figures are of an image. seeds: how often the quality is measured
+    again, with as many calibration samples drawn from these with replacement, two times at least:
+    bootstrap draws, whose spread is the interval's (``Entry.interval``). A seed draws the same
+    samples for every network.
 
     A ZeroskipError says in one sentence what is wrong, where, and what to do.
     """
@@ -94,6 +96,7 @@ def compare(
         raise CompareError("Nothing to compare: name one scheme and one target at least.")
     recipes = [(each, read_recipe(each)) for each in schemes]
     progress("import", 0, 1)
+    model = read_model(model, params, example)
     dense = import_float(model, shapes or {})
     given, labels, classes = read_data(dense, data, preprocessing)
     known = calibrate if calibrate is not None else given

@@ -94,53 +94,32 @@ def prune_command(
         if given is not None and (calibrate is None or recipe is None):
             raise click.UsageError(f"{name} needs --prune, and sample inputs with --calibrate")
     from zeroskip.accel_model.spec import load_spec
-    from zeroskip.compiler.driver import compare_import, given_samples, import_float
-    from zeroskip.compiler.scheduling.layer_cost import cycles_on
-    from zeroskip.relay_passes.frontend.from_relax import export_onnx
-    from zeroskip.relay_passes.pruning.apply import layer_changes, prune, share_out
-    from zeroskip.relay_passes.pruning.budget.allocate import Budget
-    from zeroskip.relay_passes.pruning.schemes.recipe import read_recipe
-    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.progress import progress
+    from zeroskip.runtime.prune import prune
     from zeroskip.runtime.render.files import write_onnx
     from zeroskip.runtime.render.pruning_tables import changes_table, echo_warnings
     from zeroskip.runtime.render.tables import show
 
-    wanted = None if budget is None else Budget.parse(budget)
-    cycles = None if target is None else cycles_on(load_spec(target))
-    share = None
     with progress(f"pruning {model.name}") as on_progress, echo_warnings():
-        schemes = read_recipe(recipe) if recipe is not None else ()
-        on_progress("import", 0, 1)
-        source = read_model(model, params)
-        dense = import_float(source, shapes, by_image=False)
-        on_progress("compare with onnxruntime", 0, 1)
-        compare_import(dense, source, shapes, calibrate, by_image=False)
-        samples = given_samples(dense, calibrate)
-        on_progress("prune", 0, 1)
-        if wanted is not None and samples is not None:
-            schemes, share = share_out(
-                dense,
-                schemes,
-                wanted,
-                samples,
-                cycles=cycles,
-                method=reconstruct,
-                progress=on_progress,
-            )
-        pruned = dense
-        if schemes:
-            pruned = prune(
-                dense, schemes, samples=samples, method=reconstruct, progress=on_progress
-            )
+        made = prune(
+            model,
+            recipe or (),
+            shapes=shapes,
+            calibrate=calibrate,
+            reconstruct=reconstruct,
+            budget=budget,
+            target=target,
+            params=params,
+            progress=on_progress,
+        )
         if output is not None:
-            write_onnx(output, export_onnx(pruned, model.stem))
-    if share is not None:
-        click.echo(str(share))
+            write_onnx(output, made.to_onnx())
+    if made.share is not None:
+        click.echo(str(made.share))
     if recipe is not None:
-        show(changes_table(layer_changes(dense, pruned)))
+        show(changes_table(made.changes))
     if detect:
-        show_structures(pruned, [load_spec(name) for name in DEFAULT_TARGETS])
+        show_structures(made.module, [load_spec(name) for name in DEFAULT_TARGETS])
     if output is not None:
         click.echo(f"wrote {output}")
 
@@ -214,7 +193,6 @@ def compare_command(
     and energy on each target."""
     from zeroskip.accel_model.spec import equal_targets
     from zeroskip.compiler.scheduling.schedule_cache import default_folder
-    from zeroskip.relay_passes.read_model import read_model
     from zeroskip.runtime.compare import compare
     from zeroskip.runtime.execution.preprocessing import read_preprocessing
     from zeroskip.runtime.progress import progress
@@ -236,7 +214,7 @@ def compare_command(
         sparsity = ()
     with progress(f"comparing {model.name}") as on_progress, echo_warnings():
         made = compare(
-            read_model(model, params),
+            model,
             schemes,
             [
                 name
@@ -255,6 +233,7 @@ def compare_command(
             batch=batch,
             preprocessing=None if preprocess is None else read_preprocessing(preprocess),
             seeds=seeds or 0,
+            params=params,
             progress=on_progress,
         )
         if json_file is not None:

@@ -157,6 +157,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: read_model(Net(), example=(1, 4, 16, 16)),
         "'Net' cannot be exported by torch.export",
     ),
+    "no values": (
+        lambda: read_model(Net().to("meta"), example=SHAPE),
+        "'Net' has no values for stem.0.weight, which is on the meta device",
+    ),
     "no tensor": (lambda: read_model(Net(), example="cat.png"), "An example is a str"),
     "an example of a program": (
         lambda: read_model(torch.export.export(Net().eval(), (image(),)), example=SHAPE),

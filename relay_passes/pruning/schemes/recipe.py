@@ -196,6 +196,11 @@ def pass_of(options: Options, samples: Samples | None = None) -> Any:
     return make(**given, samples=samples) if options.needs_samples else make(**given)
 
 
+def schemes() -> list[str]:
+    """Names of the pruning schemes."""
+    return list(SCHEMES)
+
+
 def describe_recipes() -> str:
     """Help on every scheme and option."""
     lines = []
