@@ -50,12 +50,14 @@ def torch_to_onnx(model: Any, example: Any = None, *, name: str = "") -> onnx.Mo
     with _quiet():
         if isinstance(model, torch.nn.Module):
             name = name or type(model).__name__
+            _refuse_without_values(torch, [*model.named_parameters(), *model.named_buffers()], name)
             program = _exported(torch, model, example, name)
         else:
             if example is not None:
                 raise FrontError("An exported program has its own inputs: leave the example out.")
             program, name = model, name or "program"
-        _refuse_without_values(torch, program, name)
+        held = [*program.state_dict.items(), *program.constants.items()]
+        _refuse_without_values(torch, held, name)
         try:
             made = torch.onnx.export(program, dynamo=True, verbose=False, optimize=False)
         except Exception as error:  # torch's, of many kinds
@@ -150,9 +152,8 @@ def _told_by(name: str) -> Iterator[list[str]]:
         logger.propagate = before
 
 
-def _refuse_without_values(torch: Any, program: Any, name: str) -> None:
-    """FrontError for parameters and buffers that have shapes only."""
-    held = [*program.state_dict.items(), *program.constants.items()]
+def _refuse_without_values(torch: Any, held: Sequence[tuple[str, Any]], name: str) -> None:
+    """FrontError for tensors, by name, that have shapes only."""
     for key, value in held:
         if isinstance(value, torch._subclasses.FakeTensor) or getattr(value, "is_meta", False):
             raise FrontError(
