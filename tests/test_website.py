@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,18 +126,14 @@ def test_the_reference_has_the_docstrings(site: Path) -> None:
 
 @pytest.mark.pages
 @pytest.mark.parametrize("width", [1400, 420])
-def test_the_first_page_fits_the_screen_with_its_pictures(site: Path, width: int) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as tool:
-        browser = tool.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.goto((site / "index.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        pictures = page.locator("article img")
-        assert pictures.count() == 2
-        for number in range(2):
-            assert pictures.nth(number).evaluate("each => each.complete && each.naturalWidth") > 500
-        browser.close()
+def test_the_first_page_fits_the_screen_with_its_pictures(
+    browser: Any, site: Path, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto((site / "index.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    pictures = page.locator("article img")
+    assert pictures.count() == 2
+    for number in range(2):
+        assert pictures.nth(number).evaluate("each => each.complete && each.naturalWidth") > 500
+    page.close()

@@ -1,12 +1,9 @@
-"""A compiled network for the tests of the command line, images and what the small network answers
-to them, and a browser for the tests of pages."""
+"""A compiled network for the tests of the command line, and images and what the small network
+answers to them."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,16 +59,3 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.exit_code == 0, done.output
     assert said(done) == []
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium: the system's, or else the one that `playwright install chromium` fetched."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as tool:
-        found = tool.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield found
-        found.close()
