@@ -1,10 +1,11 @@
 """TVM's code of a module, kept for the next test that compiles the same module and, for small
-networks, not optimised by LLVM: the schedules are the same, and so are the numbers."""
+networks, not optimised by LLVM: the schedules are the same, and so are the numbers. TVM's own code
+of a module, as tests' reference, likewise."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, TypeAlias
 
@@ -20,25 +21,45 @@ Modules: TypeAlias = Sequence[tvm.IRModule]
 
 _compile = cpu._compile
 _cpu_target = cpu.cpu_target
-_kept: OrderedDict[tuple[int, ...], tuple[Modules, list[Any]]] = OrderedDict()
+_kept: OrderedDict[tuple[str | int, ...], tuple[Modules, list[Any]]] = OrderedDict()
 
 
 def compile_once(mods: Modules) -> list[Any]:
     """``cpu._compile``, or what it gave for equal modules while ``tvm.compile`` was the same: a
     test may have put another in its place."""
-    key = (id(tvm.compile), *(structural_hash(mod, map_free_vars=True) for mod in mods))
+    return _once("ours", mods, _of_cpu)
+
+
+def by_tvm(mod: tvm.IRModule) -> Any:
+    """``tvm.compile(mod, "llvm")``, or what it gave for an equal module. Its functions do not check
+    their arguments: that is most of what LLVM would get of a small network."""
+    return _once("TVM's", [mod], _plainly)[0]
+
+
+def _once(way: str, mods: Modules, make: Callable[[Modules], list[Any]]) -> list[Any]:
+    hashes = (structural_hash(mod, map_free_vars=True) for mod in mods)
+    key = (way, id(tvm.compile), *hashes)
     before = _kept.pop(key, None)
     if before is None or not all(
         structural_equal(one, other, map_free_vars=True)
         for one, other in zip(before[0], mods, strict=True)
     ):
-        small = sum(map(numbers_in, mods)) <= SMALL
-        cpu.cpu_target = quick_target if small else _cpu_target
-        before = list(mods), _compile(mods)
+        before = list(mods), make(mods)
     _kept[key] = before
     if len(_kept) > KEPT:
         _kept.popitem(last=False)
     return before[1]
+
+
+def _of_cpu(mods: Modules) -> list[Any]:
+    cpu.cpu_target = quick_target if sum(map(numbers_in, mods)) <= SMALL else _cpu_target
+    return _compile(mods)
+
+
+def _plainly(mods: Modules) -> list[Any]:
+    target = {"kind": "llvm", "opt-level": 0} if sum(map(numbers_in, mods)) <= SMALL else "llvm"
+    with cpu._without_argument_checks():
+        return [tvm.compile(mod, Target(target)) for mod in mods]
 
 
 def numbers_in(mod: tvm.IRModule) -> int:
