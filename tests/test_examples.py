@@ -85,9 +85,12 @@ def test_python(path: Path, tmp_path: Path) -> None:
 
 def test_the_sweep_with_fewer_points(tmp_path: Path) -> None:
     """All lines of the tutorial's script, in the time of a test."""
+    with np.load(ROOT / "models" / "fashion_test.npz") as test:
+        np.savez(tmp_path / "test.npz", allow_pickle=False, **{k: test[k][:100] for k in test})
     text = (ROOT / "examples" / "sweep.py").read_text(encoding="utf-8")
     for whole, fewer in (
         ("Path(__file__).parent.parent", f"Path({str(ROOT)!r})"),
+        ('MODELS / "fashion_test.npz"', repr(str(tmp_path / "test.npz"))),
         ('"2,4,8,16"', '"4"'),
         ('"schemes": ["dense", "unstructured"]', '"schemes": ["dense"]'),
         ("trials=12", "trials=1"),

@@ -54,7 +54,14 @@ def test_gated_networks_have_the_parameters_of_torchvisions(name: str, parameter
     assert all(node.name for node in model.graph.node)
 
 
-@pytest.mark.parametrize(("depth", "convolutions"), [(18, 20), (34, 36), (50, 53), (101, 104)])
+@pytest.mark.parametrize(
+    ("depth", "convolutions"),
+    [
+        (18, 20),
+        (50, 53),
+        *(pytest.param(*each, marks=pytest.mark.matrix) for each in ((34, 36), (101, 104))),
+    ],
+)
 def test_resnets_are_valid_and_their_nodes_have_names(depth: int, convolutions: int) -> None:
     model = resnet(depth, image=SIDE, classes=10)
     onnx.checker.check_model(model, full_check=True)
