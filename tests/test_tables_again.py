@@ -1,8 +1,8 @@
 """The tables of the pages, made again by the commands that they name.
 
-What takes seconds is made in every run: cycles do not depend on how many images are tested, so a
-slice of a comparison has the table's own. ``make test-tables`` makes whole tables again, for some
-half an hour. Of networks that are trained first (``plain`` and ``residual``) only what follows from
+What takes seconds is made in every run. ``make test-tables`` makes whole tables again, for some
+half an hour; cycles do not depend on how many images are tested, so a slice of a comparison has the
+table's own. Of networks that are trained first (``plain`` and ``residual``) only what follows from
 the committed figures is; the pages name the commands. Not made again: what needs networks published
 elsewhere, and times. Campaigns have targets of their own (docs/TRUST.md).
 """
