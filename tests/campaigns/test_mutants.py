@@ -44,12 +44,13 @@ def test_the_programs_use_every_instruction() -> None:
         for each in TARGETS
     ],
 )
-def test_no_mutant_survives(target: str) -> None:
+@pytest.mark.parametrize("count", [10, pytest.param(20, marks=pytest.mark.matrix)])
+def test_no_mutant_survives(target: str, count: int) -> None:
     seen: Counter[str] = Counter()
     for name in NETWORKS:
         original = Original.of(sample(name, tiny(load_spec(target)), name, seed=1))
         every = original.mutants()
-        for n in np.random.default_rng(2).choice(len(every), 20, replace=False):
+        for n in np.random.default_rng(2).choice(len(every), count, replace=False):
             outcome = judge(original, every[n])
             assert outcome != "survived", every[n].what
             seen[outcome] += 1
