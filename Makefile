@@ -100,7 +100,8 @@ test-sweep: .venv/stamp
 test-tables: .venv/stamp
 	$(BIN)/python -m pytest -m tables
 
-# Tests of several parameters in every combination, where `make test` tries every value once.
+# Tests of several parameters in every combination, where `make test` tries every value once; larger
+# samples, and more of what costs much.
 test-matrix: .venv/stamp
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m matrix
 

@@ -1,8 +1,8 @@
 """The tables of the pages, made again by the commands that they name.
 
-What takes seconds is made in every run: cycles do not depend on how many images are tested, so a
-slice of a comparison has the table's own. ``make test-tables`` makes whole tables again, for some
-half an hour. Of networks that are trained first (``plain`` and ``residual``) only what follows from
+What takes seconds is made in every run. ``make test-tables`` makes whole tables again, for some
+half an hour; cycles do not depend on how many images are tested, so a slice of a comparison has the
+table's own. Of networks that are trained first (``plain`` and ``residual``) only what follows from
 the committed figures is; the pages name the commands. Not made again: what needs networks published
 elsewhere, and times. Campaigns have targets of their own (docs/TRUST.md).
 """
@@ -67,6 +67,7 @@ SLICE = 40  # test images
 COMMITTED = 1000
 TAIL = 4  # standard deviations that a slice may be off
 FASHION = ROOT / "models" / "fashion_dense.onnx"
+CALIBRATION = ROOT / "models" / "fashion_calibration.npz"
 
 
 def near(share: float, wanted: float, count: int, of: int) -> None:
@@ -117,6 +118,22 @@ def check_readme(made: Mapping[tuple[str, float], Any], table: MarkdownTable, co
             assert cell.endswith(f" ({base / number(cell):.1f}x)") == bool(sparsity), cell
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        each if each == "dense256" else pytest.param(each, marks=pytest.mark.tables)
+        for each in TARGETS
+    ],
+)
+def test_cycles_of_the_dense_network_in_the_readme(target: str) -> None:
+    """The table's first row, of the network compiled by itself."""
+    table = table_of("README.md", "scheme", "weights gone")
+    network = compile_network(FASHION, target, calibrate=CALIBRATION)
+    made = report(network, Session(network).time())
+    assert made.cycles == number(table.row("none")[3 + TARGETS.index(target)])
+
+
+@pytest.mark.tables
 def test_a_slice_of_the_comparison_in_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,16 +305,17 @@ def test_accuracy_of_the_committed_networks(name: str, row: str) -> None:
 # ----------------------------------------------------------------------------------- LOWRANK_NESTED
 
 
-@pytest.mark.parametrize(("target", "bits"), [("sparse256", (16, 16)), ("dense256", (16, 8))])
+@pytest.mark.parametrize(
+    ("target", "bits"),
+    [("sparse256", (16, 16)), pytest.param("dense256", (16, 8), marks=pytest.mark.tables)],
+)
 def test_what_16_bits_cost(target: str, bits: tuple[int, int]) -> None:
-    """Two rows of the page's table, whose other columns follow from the same runs."""
+    """Rows of the page's table, whose other columns follow from the same runs."""
     table = table_of("docs/ACCELERATORS.md", "network", "target", "bits")
     row = table.row("fashion_pattern", target, "{} x {}".format(*bits))
     spec = replace(load_spec(target), storage=Storage(*bits))
-    model, calibrate = (ROOT / "models" / f"fashion_{name}" for name in ("pattern", "calibration"))
-    network = compile_network(
-        model.with_suffix(".onnx"), spec, calibrate=calibrate.with_suffix(".npz")
-    )
+    model = ROOT / "models" / "fashion_pattern.onnx"
+    network = compile_network(model, spec, calibrate=CALIBRATION)
     made = report(network, Session(network).time())
     assert made.cycles == number(row[3])
     chip = physics.physics(spec)

@@ -99,7 +99,8 @@ class ConvSearch:
         if place.part is Part.TRAILING:
             orders = ((ROWS, False),)
         loops = [_Loops(self, mappings, place, geometry, *each) for each in orders]
-        costs = CostEstimates.join([each.costs() for each in loops])
+        array = mappings.array_cycles(geometry.cuts)  # in whatever order
+        costs = CostEstimates.join([each.costs(array) for each in loops])
         ranked = []
         shared = None if alone else self.spec.wgt_rows
         for at in costs.order(count, shared, objective, self.energy):
@@ -224,8 +225,8 @@ class _Loops:
         plan = ConvPlan(mode, filters, high, wide, channels, self.outer, self.keep, *kernel)
         return Candidate(plan, cost, array)
 
-    def costs(self) -> CostEstimates:
-        """What each is estimated to cost."""
+    def costs(self, array: Floats) -> CostEstimates:
+        """What each is estimated to cost, of which ``array`` on the array."""
         mappings, place, bus = self.mappings, self.place, Bus.of(self.spec)
         pieces = self.geometry.cuts.pieces
         operand = self.conv.residual is not None and not place.operand
@@ -243,7 +244,7 @@ class _Loops:
             again = np.ones_like(again)
         read, loaded, first = self._input_bytes()
         weights = mappings.tiles * mappings.chunks
-        moving, array = self._moving_rows(), mappings.array_cycles(self.geometry.cuts)
+        moving = self._moving_rows()
         return CostEstimates.of(
             array=array,
             loads=bus.cycles(read + written * operand, loaded + stored * operand),

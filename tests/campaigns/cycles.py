@@ -77,7 +77,7 @@ class CycleKind:
 
 def kinds() -> Iterator[CycleKind]:
     for kind in TARGETS:
-        yield CycleKind(f"convolution, {kind} weights", partial(convolution, kind=kind))
+        yield CycleKind(f"convolution, {kind} weights", partial(convolution, kind=kind), 15)
     for name in ("depthwise", "maxpool", "avgpool", "add", "multiply"):
         yield CycleKind(name, partial(channelwise, name=name))
     for name in ("load", "store", "loadweights", "loadparams"):

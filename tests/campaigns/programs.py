@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -127,27 +128,36 @@ def tiny(spec: AccelSpec) -> AccelSpec:
 
 
 def samples(seed: int = 0) -> list[Sample]:
+    """``each_sample``, all of them."""
+    return [*each_sample(seed)]
+
+
+def each_sample(seed: int = 0, targets: Sequence[str] = (*TARGETS, WIDE)) -> Iterator[Sample]:
     """Every network on every target, with its own memories and with tiny ones; those without tables
     with activations of 16 bits too."""
-    made = []
-    for target in (*TARGETS, WIDE):
+    for target in targets:
         for memories in ("", " tiny"):
             spec = tiny(load_spec(target)) if memories else load_spec(target)
             for name in WITHOUT_TABLES if target == WIDE else NETWORKS:
                 title = f"{name}, {target}{memories}"
-                made.append(sample(name, spec, title, seed, wide=target == WIDE))
-    return made
+                yield sample(name, spec, title, seed, wide=target == WIDE)
 
 
+@lru_cache(maxsize=256)
 def sample(name: str, spec: AccelSpec, title: str, seed: int, *, wide: bool = False) -> Sample:
-    """One of the networks compiled, with three inputs: random ones, and each value an extreme.
+    """One of the networks compiled, with three inputs: random ones, and each value an extreme; once
+    for all who ask for it.
+
     wide: with activations of 16 bits."""
     b = Lively(np.random.default_rng([seed, len(name)]), density=0.4, wide=wide)
     graph = NETWORKS[name](b)
     region = lower(graph)
     program = emit_region(region, spec, plan_region(region, spec))
     rng = np.random.default_rng(seed)
-    return Sample(title, graph, program, (b.data(), b.data(), _extreme(rng, b.data())))
+    inputs = b.data(), b.data(), _extreme(rng, b.data())
+    for values in (each for data in inputs for each in data.values()):
+        values.flags.writeable = False  # they are everybody's
+    return Sample(title, graph, program, inputs)
 
 
 def _other(rng: np.random.Generator, kind: int, t: QTensor) -> npt.NDArray[np.generic]:

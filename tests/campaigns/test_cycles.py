@@ -32,7 +32,15 @@ def test_networks_agree_in_every_moment(name: str, target: str) -> None:
     assert not network(sample(name, tiny(load_spec(target)), name, seed=SEED % 100).program)
 
 
-@pytest.mark.parametrize(("name", "target"), [*zip(NETWORKS, cycle(TARGETS), strict=False)])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        pytest.param(name, target, marks=pytest.mark.matrix)
+        if name == "reduction"
+        else (name, target)
+        for name, target in zip(NETWORKS, cycle(TARGETS), strict=False)
+    ],
+)
 def test_networks_of_16_bits_agree_in_every_moment(name: str, target: str) -> None:
     """Each on one target; ``make cycles`` has every pair."""
     spec = replace(tiny(load_spec(target)), storage=Storage(16, 16))

@@ -1,4 +1,4 @@
-"""Ten random networks, and the cases that fuzzing found; ``make fuzz`` runs more."""
+"""A few random networks, and the cases that fuzzing found; ``make fuzz`` runs more."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_what_was_found_stays_mended(path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "number"),
     [
-        (FIRST, 6),
-        pytest.param(FIRST + 6, 14, marks=pytest.mark.matrix),
+        (FIRST, 3),
+        pytest.param(FIRST + 3, 17, marks=pytest.mark.matrix),
         pytest.param(FIRST + 20, 20, marks=pytest.mark.slow),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 from conftest import SEED
 from tests.campaigns.kills import OLD, Writers, found, kill_a_writer
 from tests.runtime.nets import SHAPE, small_net
+from zeroskip.compiler.driver import compile as compile_network
 
 
 def test_a_killed_writer_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full")
     onnx.save(small_net(), folder / "net.onnx")
     np.savez(folder / "x.npz", x=np.zeros(SHAPE, np.float32))
-    zeroskip(folder, "compile", "net.onnx", "-o", "net.zsk")
+    compile_network(folder / "net.onnx").save(folder / "net.zsk")
     return folder
 
 

@@ -30,7 +30,9 @@ def network(seed: int) -> tuple[GraphBuilder, LayerGraph]:
     return b, b.graph(b.dense(b.reshape(b.global_pool(y), 40), 10))
 
 
-@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256"])
+@pytest.mark.parametrize(
+    "target", ["dense256", "sparse256", pytest.param("pattern256", marks=pytest.mark.matrix)]
+)
 def test_never_worse_the_same_again_and_exact(target: str) -> None:
     spec = load_spec(target)
     b, graph = network(3)

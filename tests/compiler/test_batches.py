@@ -71,11 +71,12 @@ def exact(build: Build, spec: AccelSpec, images: int) -> None:
         assert np.array_equal(values, wanted[name]), (spec.name, name)
 
 
+@pytest.mark.diagonal
+@pytest.mark.parametrize("target", ["dense256", "sparse256"])
 @pytest.mark.parametrize("name", MORE)
-def test_every_image_has_its_bits(name: str) -> None:
-    for target in ("dense256", "sparse256"):
-        exact(MORE[name], load_spec(target), 2)
-        exact(MORE[name], tiny(load_spec(target)), 3)
+def test_every_image_has_its_bits(name: str, target: str) -> None:
+    exact(MORE[name], load_spec(target), 2)
+    exact(MORE[name], tiny(load_spec(target)), 3)
 
 
 @every_target

@@ -11,12 +11,13 @@ import pytest
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
 from tests.compiler.test_bits import NETWORKS, check
+from tests.every_target import every_target
 from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.isa.instructions import Input, Limits, Operand, Output
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.memory.faults import MachineError
 from zeroskip.accel_model.program.program import Program, ProgramError
-from zeroskip.accel_model.spec import AccelSpec, Storage, load_spec, targets
+from zeroskip.accel_model.spec import AccelSpec, Storage, load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph
 from zeroskip.compiler.lowering.legality import supports
@@ -58,7 +59,7 @@ def _small(b: GraphBuilder) -> list[str]:
     return [b.pool(b.concat(y, x), "max", 2, 2), b.conv(b.pool(y, "avg", 2, 2), 5, (1, 1))]
 
 
-@pytest.mark.parametrize("target", targets())
+@every_target
 def test_every_array_takes_them_where_sums_fit_in_32_bits(target: str) -> None:
     spec = load_spec(target)
     wide = replace(spec, storage=Storage(16, spec.storage.weight_bits))

@@ -14,7 +14,8 @@ from tests.compiler import least
 from tests.compiler.batched import batched, random_data, run_batch
 from tests.compiler.networks import GraphBuilder
 from tests.compiler.oracle import evaluate
-from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
+from tests.every_target import every_target
+from zeroskip.accel_model.spec import AccelSpec, load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.kernel_parts import kernel_parts, smaller_cuts
 from zeroskip.compiler.ir.layer_graph import LayerGraph
@@ -66,7 +67,7 @@ def exact(build: Build, spec: AccelSpec, images: int = 1) -> list[ConvPlan]:
 
 
 @pytest.mark.diagonal
-@pytest.mark.parametrize("target", targets())
+@every_target
 @pytest.mark.parametrize("name", BUILDS)
 def test_every_bit(name: str, target: str) -> None:
     build, memories = BUILDS[name]

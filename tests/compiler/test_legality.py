@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tests.compiler.oracle import evaluate
+from tests.every_target import every_target
 from zeroskip.accel_model.isa.instructions import MOST_CHANNELS, MOST_SIDE
 from zeroskip.accel_model.machine.machine import Machine
 from zeroskip.accel_model.program.tensor_layout import split_images, stack_images
-from zeroskip.accel_model.spec import load_spec, targets
+from zeroskip.accel_model.spec import load_spec
 from zeroskip.compiler.codegen.region import emit_region
 from zeroskip.compiler.ir.layer_graph import LayerGraph, Node
 from zeroskip.compiler.lowering.legality import (
@@ -325,7 +326,7 @@ def test_what_is_taken_runs_exactly(layer: Layer) -> None:
     exact(layer)
 
 
-@pytest.mark.parametrize("target", targets())
+@every_target
 def test_every_target_sums_in_parts(target: str) -> None:
     """Over more channels than an instruction counts, made and read on the chip or in DRAM."""
     inputs = MOST_CHANNELS + 20

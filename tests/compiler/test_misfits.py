@@ -60,22 +60,24 @@ MEAN = between("[mid] m = AveragePool<kernel_shape = [20,20]>(b)", 5)
             small(act_bytes=4096),
             None,  # columns, then rows
         ),
-        (
+        pytest.param(
             between("[mid] m = MaxPool<kernel_shape = [3,3], dilations = [9,9]>(b)", 6),
             small(act_bytes=4096),
             f"its smallest tile needs 5792 {ACT}",
+            marks=pytest.mark.matrix,
         ),
-        (
+        pytest.param(
             between("[mid] m = GlobalAveragePool(b)", 1),
             small(act_bytes=4096),
             f"its smallest tile needs 9232 {ACT}",
+            marks=pytest.mark.matrix,
         ),
         (
             between("[mid] m = Conv<dilations = [9,9]>(b, w)", 6, w=(16, 16, 3, 3)),
             small(act_bytes=4096),
             None,  # tap by tap
         ),
-        (
+        pytest.param(
             between(
                 "[mid] c = Conv<dilations = [9,9], pads = [9,9,9,9]>(b, w)\n m = Add(b, c)",
                 24,
@@ -83,8 +85,9 @@ MEAN = between("[mid] m = AveragePool<kernel_shape = [20,20]>(b)", 5)
             ),
             small(act_bytes=4096),
             None,
+            marks=pytest.mark.matrix,
         ),
-        (
+        pytest.param(
             between(
                 "[mid] m = Conv<group = 16, dilations = [9,9]>(b, w)",
                 6,
@@ -92,16 +95,18 @@ MEAN = between("[mid] m = AveragePool<kernel_shape = [20,20]>(b)", 5)
             ),
             small(act_bytes=4096),
             f"its smallest tile needs 5792 {ACT}",
+            marks=pytest.mark.matrix,
         ),
         (
             between("[mid] m = Conv<group = 16>(b, w)", 20, w=(16, 1, 5, 5)),
             small("dense256", wgt_bytes=1024),
             f"its smallest tile needs 2048 {WGT}",
         ),
-        (
+        pytest.param(
             between("[mid] m = Conv(b, w)", 24, w=(16, 16, 1, 1)),
             small("pattern256", wgt_bytes=1024, windows=64),
             None,
+            marks=pytest.mark.matrix,
         ),
         (
             between("[mid] m = Conv(b, w)", 22, w=(16, 16, 3, 3)),

@@ -12,6 +12,8 @@ from onnx import helper, numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 from tvm import relax
 
+from tests.compiled_once import by_tvm
+
 Array = npt.NDArray[Any]
 
 
@@ -44,7 +46,7 @@ def reference(model: onnx.ModelProto, values: Mapping[str, Array]) -> list[Array
 
 
 def run_tvm(mod: tvm.IRModule, values: Sequence[Array]) -> list[Array]:
-    machine = relax.VirtualMachine(tvm.compile(mod, target="llvm"), tvm.cpu())
+    machine = relax.VirtualMachine(by_tvm(mod), tvm.cpu())
     result = machine["main"](*[tvm.runtime.tensor(value) for value in values])
     if isinstance(result, tvm.runtime.Tensor):
         return [result.numpy()]

@@ -13,6 +13,7 @@ import tvm
 from tvm import relax
 
 import zeroskip.relay_passes as ours
+from tests.compiled_once import by_tvm
 from zeroskip import compiler
 from zeroskip.accel_model.spec import load_spec
 from zeroskip.relay_passes import PartitionForAccelerator, QuantizeInt8
@@ -77,7 +78,7 @@ def test_every_variable_gets_a_name_of_its_own(names: tuple[str, ...]) -> None:
 
 
 def evaluated(module: tvm.IRModule) -> np.ndarray:
-    vm = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
+    vm = relax.VirtualMachine(by_tvm(module), tvm.cpu())
     result: np.ndarray = vm["main"](tvm.runtime.tensor(X)).numpy()
     return result
 

@@ -455,6 +455,7 @@ def stands_for(module: tvm.IRModule, x: Array, name: str) -> Array:
     return values
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("shape", [(1, 8, 8, 8), (1, 8, 1, 1), (1, 1, 8, 8), (1, 1, 1, 1)])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_product_is_scaled_by_both_scales(shape: tuple[int, ...], swapped: bool) -> None:

@@ -36,6 +36,7 @@ def made(images: Array) -> Comparison:
     )
 
 
+@pytest.mark.matrix
 def test_a_loss_decides_the_sparsity(images: Array, answers: Array) -> None:
     """The strength that is found loses no more than it may; one 1/32 sparser loses more."""
     data = {"x": images, "labels": answers.argmax(1)}

@@ -1,4 +1,5 @@
-"""The commands and examples of docs/EXPERIMENTS.md run as they stand there."""
+"""The commands and examples of docs/EXPERIMENTS.md run as they stand there: a search in each quick
+run, which looks up what the others ask for, and all of them by ``make test-docs``."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ import pytest
 from tests.markdown import text_of
 from tests.runtime.command import zeroskip
 from tests.runtime.nets import SHAPE, small_net
+from zeroskip.runtime.cli import experiments
 from zeroskip.runtime.cli.main import main
 from zeroskip.runtime.experiments.metrics import METRICS
 from zeroskip.runtime.experiments.table import FIGURES
@@ -40,7 +42,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("command", LOCAL, ids=lambda command: " ".join(command)[:30])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command)[:30])
+def test_commands_have_points(
+    command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options and values are taken, and ask for a space: of as many points as the page says."""
+    monkeypatch.chdir(folder)
+    name, *words = command
+    with main.commands[name].make_context(name, words) as context:
+        space = experiments._space_of(context.params)
+    assert len(space) == 15 if "net.csv" in command else len(space) > 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        command if command[0] == "search" else pytest.param(command, marks=pytest.mark.docs)
+        for command in LOCAL
+    ],
+    ids=lambda command: " ".join(command)[:30],
+)
 def test_commands_run(command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     done = zeroskip(*command, "--workers", "1")

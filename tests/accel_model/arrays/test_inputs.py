@@ -6,6 +6,7 @@ That their times are those of the stepped hardware is ``tests/campaigns/test_cyc
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from typing import cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from zeroskip.accel_model.machine.run import PRODUCTS
 from zeroskip.accel_model.spec import load_spec
 
 TARGETS = ("scnn256", "eyeriss256", "sparten256", "zhu256", "abm256", "dcnn256")
+PAIRS = [*zip([*NETWORKS][::2], [*NETWORKS][1::2], strict=True)]
 
 
 @pytest.mark.parametrize("kind", RANDOM)
@@ -99,11 +101,19 @@ def test_greedy_balancing_pairs_the_most_with_the_fewest(count: int) -> None:
         assert len(alone) <= 64
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_a_program_computes_the_same_and_takes_each_images_own_time(target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        *zip(TARGETS, cycle(PAIRS), strict=False),
+        *(pytest.param(target, tuple(NETWORKS), marks=pytest.mark.matrix) for target in TARGETS),
+    ],
+)
+def test_a_program_computes_the_same_and_takes_each_images_own_time(
+    target: str, names: tuple[str, ...]
+) -> None:
     spec = load_spec(target)
     differ = False
-    for name in NETWORKS:
+    for name in names:
         made, dense = (sample(name, each, name, 3) for each in (spec, load_spec("dense256")))
         rng = np.random.default_rng(SEED)
         images = {

@@ -9,6 +9,7 @@ import pytest
 import tvm
 from tvm import relax
 
+from tests.compiled_once import by_tvm
 from tests.relay_passes.float_nets import Array, RelaxNet
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.pruning.base.layers import prunable_layers, with_weights
@@ -25,7 +26,7 @@ from zeroskip.relay_passes.relax.rewriting import Env, make_const, rebuild, subs
 
 
 def _run(func: relax.Function, x: Array) -> Array:
-    executable = tvm.compile(tvm.IRModule({"main": func}), "llvm")
+    executable = by_tvm(tvm.IRModule({"main": func}))
     result: Array = relax.VirtualMachine(executable, tvm.cpu())["main"](
         tvm.runtime.tensor(x)
     ).numpy()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvm import relax
 
+from tests.compiled_once import by_tvm
 from tests.relay_passes.float_nets import Array, RelaxNet
 from tests.relay_passes.pruning.test_channels import classify, notes
 from zeroskip.relay_passes.errors import PassError
@@ -383,7 +384,7 @@ def test_the_exported_onnx_computes_the_same(recipe: str) -> None:
     for each in parse_recipe(recipe):
         module = each(module)
     x = np.random.default_rng(4).standard_normal((1, 3, 12, 12)).astype(np.float32)
-    executable = tvm.compile(module, "llvm")
+    executable = by_tvm(module)
     own = relax.VirtualMachine(executable, tvm.cpu())["main"](tvm.runtime.tensor(x)).numpy()
     np.testing.assert_allclose(run(module, x), own, rtol=1e-4, atol=1e-5)
     names = {node.name.split(".basis")[0] for node in export_onnx(module).graph.node}

@@ -11,6 +11,7 @@ import tvm
 from onnx import TensorProto, helper, numpy_helper
 from tvm import relax
 
+from tests.compiled_once import by_tvm
 from zeroskip.relay_passes.attrs import PRUNED_ATTR
 from zeroskip.relay_passes.errors import PassError
 from zeroskip.relay_passes.frontend.normalise import normalise_onnx
@@ -106,7 +107,7 @@ def _module(*, folded: bool) -> tvm.IRModule:
 
 def _run(func: relax.Function, x: np.ndarray) -> np.ndarray:
     module = tvm.IRModule({"main": func})
-    vm = relax.VirtualMachine(tvm.compile(module, "llvm"), tvm.cpu())
+    vm = relax.VirtualMachine(by_tvm(module), tvm.cpu())
     result: np.ndarray = vm["main"](tvm.runtime.tensor(x)).numpy()
     return result
 
