@@ -55,6 +55,14 @@ def njit_cached_scalar(function: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
+def njit_cached_reassociating(function: Callable[P, R]) -> Callable[P, R]:
+    """``njit_cached``, and sums of floats may be taken in any order."""
+    compiled: Callable[P, R] = _kept(
+        LeanDispatcher(function, OPTIONS | {"fastmath": {"reassoc", "contract"}})
+    )
+    return compiled
+
+
 def _kept(dispatcher: Any) -> Any:
     """The compiled function, with machine code in ``code_folder``."""
     dispatcher._cache = _Cache(dispatcher.py_func)  # what ``enable_caching`` does with numba's own
