@@ -163,6 +163,7 @@ SWEEPS |= {
     "eyeriss256": Sweep(around("eyeriss256", pad_bytes=(240, 432)), ("75 %",), THREE_QUARTERS),
     "sparten256": Sweep(around("sparten256", unit_bytes=(320,)), ("75 %",), THREE_QUARTERS),
     "zhu256": Sweep(around("zhu256", block_pixels=(512, 2048)), ("75 %",), THREE_QUARTERS),
+    "sparse256_int16": Sweep(around("sparse256_int16"), ("75 %",), THREE_QUARTERS),
     "abm256": Sweep(around("abm256", window_entries=(512,)), ("75 %",), THREE_QUARTERS),
 }
 RECIPES = {"1:4": "nm:n=1,m=4", "4:16": "nm:n=4,m=16"}
