@@ -66,17 +66,14 @@ WHOLE = (RESULTS, "network", "target", "weights", "peak GiB")
 SLICE = 40  # test images
 COMMITTED = 1000
 TAIL = 4  # standard deviations that a slice may be off
-FITTED_ACCURACY = 0.01  # that it may be another where weights were fitted, on another processor
 FASHION = ROOT / "models" / "fashion_dense.onnx"
 CALIBRATION = ROOT / "models" / "fashion_calibration.npz"
 
 
-def near(share: float, wanted: float, count: int, of: int, *, fitted: bool) -> None:
+def near(share: float, wanted: float, count: int, of: int) -> None:
     """Asserts that ``count`` samples out of ``of`` may have a share where all have another."""
     deviation = sqrt(wanted * (1 - wanted) / count * (of - count) / (of - 1))
-    rounding = 0.5 / of
-    least = rounding + (FITTED_ACCURACY if fitted else 0)
-    assert abs(share - wanted) <= TAIL * deviation + least, (share, wanted)
+    assert abs(share - wanted) <= TAIL * deviation + 0.5 / of, (share, wanted)
 
 
 def near_figure(found: float, cell: str, *, fitted: bool) -> None:
@@ -115,7 +112,7 @@ def check_readme(made: Mapping[tuple[str, float], Any], table: MarkdownTable, co
     for (scheme, sparsity), entry in made.items():
         _, gone, accuracy, *cycles = table.row(names[scheme])
         assert gone == (f"{sparsity} %" if sparsity else "")
-        near(entry["accuracy"], number(accuracy) / 100, count, COMMITTED, fitted=bool(sparsity))
+        near(entry["accuracy"], number(accuracy) / 100, count, COMMITTED)
         for target, cell in zip(TARGETS, cycles, strict=True):
             near_figure(entry["gains"][target]["cycles"], cell, fitted=bool(sparsity))
             assert cell.endswith(f" ({base / number(cell):.1f}x)") == bool(sparsity), cell
@@ -341,7 +338,7 @@ def test_low_rank_and_channels() -> None:
         assert f"{low_rank.multiplies(pruned) / whole:.3f}" == multiplies
         if recipe in low_rank.RECIPES[::6]:
             share = low_rank.accuracy(pruned, pictures, labels)
-            near(share / 100, number(accuracy) / 100, COMMITTED, 10_000, fitted=False)
+            near(share / 100, number(accuracy) / 100, COMMITTED, 10_000)
 
 
 @pytest.mark.tables
