@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -131,13 +132,7 @@ class ChannelEmitter:
     @property
     def weight_rows(self) -> list[int]:
         """WGT rows of each tile of weights."""
-        op = self.op
-        if not isinstance(op, ops.DepthwiseOp):
-            return []
-        return [
-            self._packed(op, channels)[1]
-            for channels in intervals(op.y.channels, self.plan.channels)
-        ]
+        return [rows for _, rows in self._packed.values()]
 
     def emit(self, rows: Interval) -> Iterator[None]:
         """Append the instructions that make some rows of the output."""
@@ -187,7 +182,7 @@ class ChannelEmitter:
     def _constants(self, channels: Interval) -> Constants:
         """Load what is not there."""
         op, out = self.op, self.out
-        wgt = self._place_weights(op, channels) if isinstance(op, ops.DepthwiseOp) else None
+        wgt = self._place_weights(channels) if self._packed else None
         wanted: list[tuple[Hashable, Bytes]] = []
         own = INSTRUCTIONS[type(op)].params(op, channels)
         if own is not None:
@@ -205,18 +200,26 @@ class ChannelEmitter:
             reads.append(wgt)
         return Constants(0 if wgt is None else wgt.start, pars[0], pars[-1], tuple(reads))
 
-    def _packed(self, op: ops.DepthwiseOp, channels: Interval) -> tuple[Bytes, int]:
-        """A tile's kernels, one dense stream for each channel, and the WGT rows they take."""
-        weight = op.weight[channels.start : channels.end]
-        matrix = weight.reshape(channels.size, -1)
-        spec = self.out.spec
-        dense, shape = spec.stored(DENSE), Shape(1, matrix.shape[1])
-        raw, lengths = dense.pack(matrix, shape, np.arange(len(matrix)))
-        return raw, spec.kind.placement(spec.array, 0).rows(lengths)
+    @cached_property
+    def _packed(self) -> dict[Interval, tuple[Bytes, int]]:
+        """Of each tile of channels its kernels, one dense stream for each channel, and the WGT rows
+        they take; nothing of operations without weights."""
+        if not isinstance(self.op, ops.DepthwiseOp):
+            return {}
+        spec, packed = self.out.spec, {}
+        dense, placement = spec.stored(DENSE), spec.kind.placement(spec.array, 0)
+        for channels in intervals(self.op.y.channels, self.plan.channels):
+            matrix = self.op.weight[channels.start : channels.end].reshape(channels.size, -1)
+            shape = Shape(1, matrix.shape[1])
+            raw, lengths = dense.pack(matrix, shape, np.arange(len(matrix)))
+            packed[channels] = raw, placement.rows(lengths)
+        return packed
 
-    def _place_weights(self, op: ops.DepthwiseOp, channels: Interval) -> Rows:
-        raw, rows = self._packed(op, channels)
-        return self.out.weights((self.id, "w", channels), raw, rows, mode=0)
+    def _place_weights(self, channels: Interval) -> Rows:
+        raw, rows = self._packed[channels]
+        behind = [of for each, (_, of) in self._packed.items() if each.start == channels.end]
+        ahead = behind[0] if behind else self.out.weights_next()
+        return self.out.weights((self.id, "w", channels), raw, rows, mode=0, ahead=ahead)
 
 
 def cuts(op: ops.Op, plan: ChannelPlan, rows: Interval) -> Iterator[tuple[Interval, Tile2D]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, product
@@ -47,6 +47,11 @@ class ConvStep:
     first: bool
     last: bool
     outputs: int = 0
+
+    @property
+    def weights(self) -> tuple[int, Interval, Interval]:
+        """What its weights are found by: part of the kernel, filters, channels."""
+        return self.part, self.filters, self.channels
 
 
 def steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator[ConvStep]:
@@ -118,10 +123,11 @@ class ConvEmitter:
         """Append the instructions that make some rows of the output, or, of a dense layer that
         trails, those that some rows of the input go through."""
         self.out.weight_table = None
-        for step in self.steps(rows):
+        made = [*self.steps(rows)]
+        for step, ahead in zip(made, self._rows_ahead(made), strict=True):
             if self.out.weight_table != (self.id, step.part):
                 self._load_table(step.part)
-            self._step(step, rows)
+            self._step(step, rows, ahead)
             yield
         self.out.act.unpin()
 
@@ -130,13 +136,23 @@ class ConvEmitter:
         order = trailing_steps if self.plan.outer == ROWS else steps
         return order(self.conv, self.plan, rows)
 
+    def _rows_ahead(self, made: Sequence[ConvStep]) -> list[int]:
+        """Of each step, the WGT rows of the first weights after its own."""
+        ahead, coming, after = list[int](), self.out.weights_next(), None
+        for step in reversed(made):
+            if after is not None and after != step.weights:
+                coming = self._packed[after][1]
+            ahead.append(coming)
+            after = step.weights
+        return ahead[::-1]
+
     def idle_bus(self, rows: Interval) -> list[float]:
         """About the cycles that the array takes longer for each of these steps than the bus for its
         weights."""
         spec, held, found = self.out.spec, None, list[float]()
         granule = spec.kind.granule(spec.array, self.plan.mode)
         for step in self.steps(rows):
-            key = step.part, step.filters, step.channels
+            key = step.weights
             outputs = -(-step.patch.pixels // granule) * granule
             products = self._stored * step.filters.size * step.channels.size * outputs
             moved = 0 if key == held else len(self._packed[key][0])
@@ -181,13 +197,14 @@ class ConvEmitter:
         made = isa.Table(par=par, rows=len(rows), argument=table.argument)
         self.out.stream.add(made, reads)
 
-    def _step(self, step: ConvStep, stripe: Interval) -> None:
-        """Constants are loaded first: they wait for no other layer, activations may."""
+    def _step(self, step: ConvStep, stripe: Interval, ahead: int) -> None:
+        """Constants are loaded first: they wait for no other layer, activations may. ahead: rows of
+        the weights that come next."""
         out, conv, residual = self.out, self.conv, self.conv.residual
         window = self._parts[step.part].conv
-        raw, rows = self._packed[step.part, step.filters, step.channels]
-        key = (self._weights_key, "w", step.part, step.filters, step.channels)
-        wgt = out.weights(key, raw, rows, self.plan.mode)
+        raw, rows = self._packed[step.weights]
+        key = (self._weights_key, "w", *step.weights)
+        wgt = out.weights(key, raw, rows, self.plan.mode, ahead)
         reads = [wgt]
         par, par_sum = 0, 0
         if step.last:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from functools import partial
+from itertools import accumulate, chain, islice
 from typing import Any, NamedTuple, Protocol
 
 from zeroskip.compiler.codegen.act_tile import ActTile
@@ -110,12 +111,20 @@ EMITTERS: dict[type[Op], EmitterOf] = {
 }
 
 
-def emit_group(out: ProgramBuilder, first: int, group: GroupPlan) -> None:
-    """Append a group whose first operation has this number in the region."""
-    _GroupEmitter(out, first, group).emit()
+def emit_groups(out: ProgramBuilder, groups: Sequence[GroupPlan]) -> None:
+    """Append the groups of a region one after the other."""
+    ends = accumulate(len(group.plans) for group in groups)
+    emitters = [
+        _GroupEmitter(out, end - len(group.plans), group)
+        for end, group in zip(ends, groups, strict=True)
+    ]
+    for at, each in enumerate(emitters):
+        each.emit(emitters[at + 1 :])
 
 
 class _GroupEmitter:
+    """Appends a group whose first operation has this number in the region."""
+
     def __init__(self, out: ProgramBuilder, first: int, group: GroupPlan) -> None:
         self.out, self.first, self.group = out, first, group
         last = first + len(group.plans)
@@ -133,32 +142,44 @@ class _GroupEmitter:
         self.places: dict[str, ActTile] = {}  # of values that stay on chip, in a stripe
         # rows that a stripe needs and that are not on chip yet
         self.missing: dict[str, Interval] = {}
+        # of operations, by their place in the group; made in their order, before they are needed
+        self.emitters: dict[int, OpEmitter] = {}
 
-    def emit(self) -> None:
+    def emit(self, later: Sequence[_GroupEmitter]) -> None:
+        """Append the instructions of the group. later: the groups that follow."""
         out = self.out
-        emitters: Iterable[OpEmitter] = map(self._emitter, range(len(self.steps)))
         if self.group.passes > 1:
-            emitters = [*emitters]
-            rows = [rows for each in emitters for rows in each.weight_rows]
+            rows = [rows for at in range(len(self.steps)) for rows in self._emitter(at).weight_rows]
             out.weights_stay = sum(rows) + max(rows, default=0) <= out.wgt.rows
         if self.group.trails:
-            self._emit_with_trailing([*emitters])
+            self._emit_with_trailing(later)
         else:
             for stripe in range(self.group.stripes):
-                for _ in self._emit(stripe, emitters):
+                for _ in self._emit(stripe, len(self.steps), later):
                     pass
         out.weights_stay = False
         out.wgt.unpin()
+        self.emitters.clear()
 
-    def _emit(self, stripe: int, emitters: Iterable[OpEmitter]) -> Iterator[int]:
-        """Append the instructions of operations in a stripe, a step at a time; gives the operation
-        of each step."""
+    def _weights_after(self, index: int, stripe: int, later: Sequence[_GroupEmitter]) -> int:
+        """WGT rows of the first weights behind an operation in a stripe."""
+        again = range(index + 1 if stripe + 1 < self.group.stripes else 0)
+        own = ((self, at) for at in (*range(index + 1, len(self.steps)), *again))
+        behind = ((each, at) for each in later for at in range(len(each.steps)))
+        rows = (each._emitter(at).weight_rows for each, at in chain(own, behind))
+        return next((each[0] for each in rows if each), 0)
+
+    def _emit(self, stripe: int, count: int, later: Sequence[_GroupEmitter]) -> Iterator[int]:
+        """Append the instructions of the first ``count`` operations in a stripe, a step at a time;
+        gives the operation of each step."""
         self._open(stripe)
-        for index, emitter in enumerate(emitters):
+        for index in range(count):
+            emitter = self._emitter(index)
             self._enter(index)
             made = self._made(index, stripe)
             if made.size:
                 self._bring(self.steps[index])
+                self.out.weights_next = partial(self._weights_after, index, stripe, later)
                 for _ in emitter.emit(made):
                     yield index
 
@@ -167,10 +188,10 @@ class _GroupEmitter:
         of = self.stripe_plans[self.steps[index].y.value.name]
         return of.span(of.made, of.end, stripe)
 
-    def _emit_with_trailing(self, emitters: Sequence[OpEmitter]) -> None:
+    def _emit_with_trailing(self, later: Sequence[_GroupEmitter]) -> None:
         """Append all instructions of a group whose last operation trails: in each pass its steps
         are spread over those of the others as the time is in which these leave the bus idle."""
-        *others, last = emitters
+        *others, last = map(self._emitter, range(len(self.steps)))
         index, edges = len(others), map_edges(self.steps[-1].x.spatial[0], self.group.stripes)
         assert isinstance(last, ConvEmitter)
         self.out.waiting_sums = waiting_sums(last.conv, last.plan, self.out.spec)
@@ -180,7 +201,7 @@ class _GroupEmitter:
             idle = [self._idle_bus(at, each, stripe) for at, each in enumerate(others)]
             every, left = sum(map(sum, idle)), [*map(iter, idle)]
             done, passed = 0, 0.0
-            for at in self._emit(stripe, others):
+            for at in self._emit(stripe, index, later):
                 passed += next(left[at], 0.0)
                 due = int(count * passed / every) if every else 0
                 if due > done:
@@ -208,6 +229,12 @@ class _GroupEmitter:
         stream.layer = layer
 
     def _emitter(self, index: int) -> OpEmitter:
+        """Of an operation."""
+        if index not in self.emitters:
+            self.emitters[index] = self._make_emitter(index)
+        return self.emitters[index]
+
+    def _make_emitter(self, index: int) -> OpEmitter:
         """Of an operation, whose layer is entered."""
         op, plan, number = self.steps[index], self.group.plans[index], self.first + index
         weights = weights_of(op, self.out.spec)

@@ -60,7 +60,8 @@ class ProgramBuilder:
 
     Of the stripe that is emitted, ``resident``: where values that stay on chip lie, by name;
     ``stored``: of each value written, the rows that go to DRAM; ``weights_stay``: whether weights
-    are held for the stripes that follow; ``waiting_sums``: the first rows of ACC, in which sums of
+    are held for the stripes that follow; ``weights_next``: WGT rows that the operation after the
+    one that is emitted needs first; ``waiting_sums``: the first rows of ACC, in which sums of
     an operation that trails wait. ``weight_table``: the operation and the part of its kernel that
     the table of the weight format is of, if that is known.
     """
@@ -76,6 +77,7 @@ class ProgramBuilder:
     resident: dict[str, ActTile] = field(default_factory=dict)
     stored: dict[str, Interval] = field(default_factory=dict)
     weights_stay: bool = False
+    weights_next: Callable[[], int] = field(default=int, repr=False)
     waiting_sums: int = 0
     weight_table: tuple[int, int] | None = None
     align: int = field(init=False)
@@ -298,9 +300,12 @@ class ProgramBuilder:
                 )
         return [par for par, _ in places]
 
-    def weights(self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, mode: int) -> Rows:
-        """WGT rows of packed streams, loaded if they are not there."""
-        ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)])
+    def weights(
+        self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, mode: int, ahead: int
+    ) -> Rows:
+        """WGT rows of packed streams, loaded if they are not there. ahead: rows of the streams that
+        come after them."""
+        ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)], ahead)
         held = Rows("wgt", AddressSet(wgt, rows))
         if fresh:
             dram = self.image.add(key, raw.tobytes)
@@ -312,10 +317,10 @@ class ProgramBuilder:
         return held
 
     def reserve(
-        self, shelf: SramCache, needs: Sequence[tuple[Hashable, int]]
+        self, shelf: SramCache, needs: Sequence[tuple[Hashable, int]], ahead: int = 0
     ) -> list[tuple[int, bool]]:
-        """Places for everything a step needs at once."""
-        places = shelf.reserve(needs)
+        """Places for everything a step needs at once, beside which the next step finds its own."""
+        places = shelf.reserve(needs, ahead)
         if places is None:
             rows = sum(size for _, size in needs)
             raise CompileError(

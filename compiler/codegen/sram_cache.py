@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -27,13 +28,18 @@ class SramCache:
         self._released = 0
         self._recent: list[tuple[int, int]] = []  # pieces of the last step
 
-    def reserve(self, needs: Sequence[tuple[Hashable, int]]) -> list[tuple[int, bool]] | None:
+    def reserve(
+        self, needs: Sequence[tuple[Hashable, int]], ahead: int = 0
+    ) -> list[tuple[int, bool]] | None:
         """(first row, whether it must be filled) for each (key, rows), all held at once.
+
+        ahead: rows of the piece that the next step needs, which is to find room beside these and
+        those of the last step.
 
         None if they do not fit beside what is pinned or taken; they do if some free piece has room
         for all of them.
         """
-        for choose in (self._best_place, self._lowest_place):
+        for choose in (partial(self._best_place, ahead=ahead), self._lowest_place):
             places = self._reserve(needs, choose)
             if places is not None:
                 return places
@@ -104,10 +110,11 @@ class SramCache:
             at = max(at, end)
         return at if at + rows <= self.rows else None
 
-    def _best_place(self, rows: int, busy: list[tuple[int, int]]) -> int | None:
-        """At an end of the memory or beside a piece: where as much room is left for the next one;
-        then where what is disturbed was used longest ago; then where the most room is left beside
-        the pieces of this step and the last, then beside this piece."""
+    def _best_place(self, rows: int, busy: list[tuple[int, int]], ahead: int) -> int | None:
+        """At an end of the memory or beside a piece: where room is left for the next one and for
+        one as large; then where what was used last is not disturbed; then where the next one also
+        has room beside the pieces of this step and the last; then where what is disturbed was used
+        longest ago; then where the most room is left beside those pieces, then beside this one."""
         most = self.rows - rows
         known = np.array([*self._held.values(), *busy], np.int64).reshape(-1, 2)
         places = np.concatenate(([0, most], known[:, 1], known[:, 0] - rows))
@@ -121,7 +128,8 @@ class SramCache:
             if disturbed <= len(self._held):
                 left = largest_gap([*fixed, (at, at + rows)], self.rows)
                 beside = largest_gap([*recent, (at, at + rows)], self.rows)
-                options.append((left < rows, disturbed, -beside, -left, at))
+                worse = left < max(rows, ahead), disturbed == len(self._held), beside < ahead
+                options.append((*worse, disturbed, -beside, -left, at))
         return min(options)[-1] if options else None
 
     def _fixed(self) -> list[tuple[int, int]]:

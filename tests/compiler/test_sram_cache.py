@@ -67,6 +67,34 @@ def test_needs_of_one_step_do_not_evict_each_other() -> None:
     assert abs(a - b) >= 4
 
 
+def test_a_piece_leaves_room_for_the_one_that_comes_next() -> None:
+    places = {}
+    for ahead in (0, 6):
+        shelf = SramCache(12)
+        for key, rows in (("a", 3), ("b", 3), ("c", 2)):
+            shelf.reserve([(key, rows)])
+        shelf.reserve([("d", 3)], ahead=ahead)
+        shelf.reserve([("e", 6)])
+        places[ahead] = reserved(shelf, ("d", 3))[0]
+    assert [fresh for _, fresh in places.values()] == [True, False]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 20)), max_size=8),
+    st.integers(1, 39),
+    st.integers(1, 39),
+)
+def test_the_next_piece_leaves_what_has_room_beside_it_whole(
+    before: list[tuple[int, int]], rows: int, ahead: int
+) -> None:
+    shelf = SramCache(40)
+    for piece in before:
+        shelf.reserve([(piece, piece[1])])
+    shelf.reserve([("this", rows)], ahead)
+    shelf.reserve([("next", ahead)])
+    assert (reserved(shelf, ("this", rows))[0][1] is False) == (rows + ahead <= 40)
+
+
 @st.composite
 def steps(draw: st.DrawFn) -> list[tuple[int, int, list[tuple[int, int]]]]:
     """Rows that are taken, from where and how many, and pieces of one step: key and rows."""
