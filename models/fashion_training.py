@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812  # torch's own convention
 FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package dataset-fashion-mnist
 BATCH = 128
 VALIDATION = 5_000
+COMMITTED = 1_000  # test images that the repository holds
 TEMPERATURE = 2.0  # of the answers that are learned from a teacher
 
 

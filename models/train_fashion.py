@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from models.fashion_nets import Classifier
-from models.fashion_training import FOLDER, Data, read_split, right, train
+from models.fashion_training import COMMITTED, FOLDER, Data, read_split, right, train
 from models.torch_onnx import to_onnx
 from zeroskip.relay_passes.pruning.schemes.pattern import PatternOptions
 from zeroskip.relay_passes.pruning.torch_masks import Admm, hold_masks, masker, weights
@@ -31,7 +31,6 @@ EPOCHS = {"dense": 10, "admm": 4, "pattern": 6}
 RATES = {"dense": 0.1, "admm": 0.02, "pattern": 0.05}
 RHO = 0.1  # of 5e-3 four epochs leave the weights 0.9 of their norm away from the patterns
 KEPT = ("dense", "pattern")  # stages that continue where they were ended; ADMM has its own state
-COMMITTED = 1_000  # test images that the repository holds
 CALIBRATION = 128
 
 

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 MODELS_DIR = Path(__file__).resolve().parents[2] / "models"
 
 
-@pytest.mark.parametrize("name", ["fashion_dense", "fashion_pattern"])
+@pytest.mark.parametrize("name", ["fashion_dense", "fashion_pattern", "fashion_residual"])
 def test_committed_models_are_small_and_valid(name: str) -> None:
     path = MODELS_DIR / f"{name}.onnx"
     assert path.stat().st_size <= 2_000_000
@@ -46,7 +46,7 @@ def test_test_images_are_the_thousand_promised() -> None:
     assert np.bincount(data["labels"], minlength=10).min() > 50
 
 
-@pytest.mark.parametrize("name", ["fashion_dense", "fashion_pattern"])
+@pytest.mark.parametrize("name", ["fashion_dense", "fashion_pattern", "fashion_residual"])
 def test_committed_models_classify(name: str) -> None:
     """By ONNX's reference: what training measured survives in the file."""
     data = np.load(MODELS_DIR / "fashion_test.npz")
