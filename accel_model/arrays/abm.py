@@ -40,8 +40,10 @@ from zeroskip.accel_model.arrays.tile_counts import (
 from zeroskip.accel_model.formats import VALUED, Shape, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.part import PartPort, Resource
-from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT
+from zeroskip.accel_model.physics.common import Widths, multiplier_cell, node_of
+from zeroskip.accel_model.physics.cost import alike, clocked, named
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
     ACT_ROW,
@@ -51,6 +53,7 @@ from zeroskip.accel_model.spec import (
     cycles_to_last_row,
     number,
 )
+from zeroskip.accel_model.technology import logic
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,33 @@ class AbmKind(Kind[AbmGeometry]):
             (PartPort("lane", "r", flows=("window_read",), unit=value),),
         )
         return (*super().resources(spec), windows, readers)
+
+    def arithmetic(self, spec: AccelSpec) -> Iterable[Part]:
+        """Accumulators of a value and of a filter, two sets of each, and the multipliers that they
+        share."""
+        array, cells, bits = self.geometry(spec), logic(node_of(spec)), Widths.of(spec)
+        adder = cells.adder(bits.sum) + cells.register(bits.sum)
+        yield of_logic("multiplier cells", array.macs // array.share, multiplier_cell(cells, bits))
+        yield of_logic("adders", array.macs, adder)
+        yield of_logic("second accumulators", 3 * array.macs, cells.register(bits.sum))
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """A lane takes what one of the window's banks reads."""
+        array, cells = self.geometry(spec), logic(node_of(spec))
+        channel = cells.mux(BLOCK, array.vector * spec.storage.activation_bits)
+        yield from super().parts(spec)
+        width = array.vector * spec.storage.activation_bytes
+        yield of_logic("lane inputs", array.lanes, channel, width)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        window, chosen, adder = (named(spec, name) for name in ("windows", "lane inputs", "adders"))
+        vector = self.geometry(spec).vector
+        read, write = window.read_pj + chosen.read_pj, window.write_pj
+        return (
+            super().event_energy(spec)
+            | alike({"add": adder.read_pj})
+            | {"window_byte": Price(clocked(read) / vector, clocked(write) / vector)}
+        )
 
     def takes(self, geometry: AbmGeometry, shape: Shape) -> bool:
         """A window holds all positions, since values are scattered over them."""

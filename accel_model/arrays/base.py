@@ -348,7 +348,11 @@ class Kind(ABC, Generic[G]):
     def parts(self, spec: AccelSpec) -> Iterable[Part]:
         """What a target is built of; a kind adds the memories and the logic of its own."""
         stored = (built(spec, one) for one in self.resources(spec) if one.bytes)
-        return (*stored, *multipliers(spec), *results(spec, self.datapath(spec)))
+        return (*stored, *self.arithmetic(spec), *results(spec, self.datapath(spec)))
+
+    def arithmetic(self, spec: AccelSpec) -> Iterable[Part]:
+        """What multiplies and adds."""
+        return multipliers(spec)
 
     def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
         """Picojoules of each event of ``events``, from the parts."""

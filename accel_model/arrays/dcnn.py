@@ -32,8 +32,10 @@ from zeroskip.accel_model.arrays.tile_counts import (
     supply_cycles,
 )
 from zeroskip.accel_model.formats import DENSE, WeightFormat
-from zeroskip.accel_model.physics.common import Datapath
-from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.common import Datapath, node_of
+from zeroskip.accel_model.physics.cost import alike, named
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import (
     AccelSpec,
     Energy,
@@ -41,6 +43,7 @@ from zeroskip.accel_model.spec import (
     cycles_to_last_row,
     number,
 )
+from zeroskip.accel_model.technology import logic
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,18 @@ class DcnnKind(Kind[DcnnGeometry]):
             *super().resources(spec),
             Resource("input vectors", array.pes, 0, array.dot * value, (port,)),
         )
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        array, value = self.geometry(spec), spec.storage.activation_bytes
+        held = logic(node_of(spec)).register(array.dot * spec.storage.activation_bits)
+        yield from super().parts(spec)
+        yield of_logic("input vectors", array.pes, held, array.dot * value)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        """Of a word of ACT what a vector is of it."""
+        act, held = (named(spec, name) for name in ("ACT", "input vectors"))
+        vector = act.read_pj * held.width / act.width + held.write_pj
+        return super().event_energy(spec) | alike({"input_vector": vector})
 
     def placement(self, geometry: DcnnGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.weight_banks)

@@ -46,8 +46,11 @@ from zeroskip.accel_model.arrays.tile_counts import (
 )
 from zeroskip.accel_model.formats import CSC, WeightFormat
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import SUM_BYTES
-from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.common import SUM_BYTES, Widths, node_of
+from zeroskip.accel_model.physics.cost import alike, named
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.selection import bits_of
+from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
     ACT_ROW,
@@ -57,6 +60,7 @@ from zeroskip.accel_model.spec import (
     cycles_to_last_row,
     number,
 )
+from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
@@ -163,6 +167,29 @@ class EyerissKind(Kind[EyerissGeometry]):
             (PartPort("fetch", "w", flows=("rows_sent",), unit=value),),
         )
         return (*super().resources(spec), pads, sums, rows)
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """What finds a PE's next pair: addresses of the input's column of weights, of the weight in
+        it and of the sum, an input and a weight with their places, and whether the column ends."""
+        array, cells, bits = self.geometry(spec), logic(node_of(spec)), Widths.of(spec)
+        pads, sums = bits_of(array.pad_bytes), bits_of(array.filters * array.outputs)
+        held = cells.register(bits.activation + bits.weight + 2 * bits_of(BLOCK) + 2 * pads + sums)
+        finder = cells.adder(pads) * 2 + cells.adder(sums) + cells.adder(pads) + held
+        yield from super().parts(spec)
+        yield of_logic("pair finders", array.macs, finder)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        """Of a word of a pad what a value is of it; a sum is read and written."""
+        pads, sums, finder = (
+            named(spec, name) for name in ("scratch pads", "sums", "pair finders")
+        )
+        storage = spec.storage
+        values = (storage.activation_bytes + storage.weight_bytes) / pads.width
+        own = {
+            "pad": finder.read_pj + values * pads.read_pj + sums.read_pj + sums.write_pj,
+            "input": pads.write_pj * storage.activation_bytes / pads.width,
+        }
+        return super().event_energy(spec) | alike(own)
 
     def modes(self, geometry: EyerissGeometry) -> range:
         return range(geometry.pe_rows.bit_length())

@@ -47,8 +47,17 @@ from zeroskip.accel_model.arrays.tile_counts import (
     two_sets,
 )
 from zeroskip.accel_model.formats import DENSE, RUNS, WeightFormat
-from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, stream_row_bytes
-from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.common import (
+    SUM_BYTES,
+    Datapath,
+    Widths,
+    node_of,
+    stream_row_bytes,
+)
+from zeroskip.accel_model.physics.cost import alike, parts
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.selection import bits_of, crossbar
+from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import (
     AccelSpec,
     Energy,
@@ -56,6 +65,7 @@ from zeroskip.accel_model.spec import (
     cycles_to_last_row,
     number,
 )
+from zeroskip.accel_model.technology import logic
 from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
@@ -102,6 +112,7 @@ class ScnnEnergy(Energy):
     input_vector: float = number("a vector of inputs read from a PE's memory", 0)
     weight_vector: float = number("a vector of weights read from a PE's FIFO", 0)
     accumulate: float = number("a product added to one of a PE's accumulators", 0)
+    fifo_weight: float = number("a weight written to a PE's FIFO", 0, default=0.0)
 
 
 SLOTS = (
@@ -189,6 +200,7 @@ class CartesianKind(Kind[ScnnGeometry]):
         input_vector="input_vectors",
         weight_vector="weight_vectors",
         accumulate="accumulated",
+        fifo_weight="fifo_written",
     )
     reference = "zeroskip.accel_model.reference.scnn:step"
 
@@ -256,6 +268,38 @@ class CartesianKind(Kind[ScnnGeometry]):
         port = PartPort("multipliers", "r", flows=("input_read",), unit=value)
         vectors = Resource("input vectors", array.pes, 0, size * value, (port,))
         return (*super().resources(spec), accumulators, fifos, vectors)
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """A product's place is the sum of its input's and its weight's. Any multiplier of a PE
+        reaches each of its banks, two for a multiplier, which have an adder each."""
+        array, cells, bits = self.geometry(spec), logic(node_of(spec)), Widths.of(spec)
+        products, place = array.vector**2, bits_of(array.accumulators)
+        held = cells.register(array.vector * bits.activation)
+        yield from super().parts(spec)
+        yield of_logic(
+            "input vectors", array.pes, held, array.vector * spec.storage.activation_bytes
+        )
+        yield of_logic("place adders", array.macs, cells.adder(place))
+        way = crossbar(cells, products, bits.product + place)
+        yield of_logic("scatter crossbars", 2 * array.macs, way)
+        yield of_logic("second adders of banks", array.macs, cells.adder(bits.sum))
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        """Of a word of ACT and of a FIFO what a vector is of it; a sum is read and written."""
+        array = self.geometry(spec)
+        cost = {part.name: part for part in parts(spec)}
+        act, fifo, sums, held = (
+            cost[name] for name in ("ACT", "weight FIFOs", "accumulators", "input vectors")
+        )
+        weight = spec.storage.weight_bytes / fifo.width
+        way = cost["place adders"].read_pj + cost["scatter crossbars"].read_pj
+        own = {
+            "input_vector": act.read_pj * held.width / act.width + held.write_pj,
+            "weight_vector": fifo.read_pj * array.vector * weight,
+            "accumulate": way + sums.read_pj + sums.write_pj,
+            "fifo_weight": fifo.write_pj * weight,
+        }
+        return super().event_energy(spec) | alike(own)
 
     def placement(self, geometry: ScnnGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.weight_banks)

@@ -55,8 +55,11 @@ from zeroskip.accel_model.formats import (
     to_reduction_order,
 )
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, stream_row_bytes
-from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.common import SUM_BYTES, Datapath, node_of, stream_row_bytes
+from zeroskip.accel_model.physics.cost import alike, parts
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.selection import bits_of, prefix_sums, priority_encoder
+from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import (
     ACT_ROW,
     WGT_WORD_BYTES,
@@ -66,6 +69,7 @@ from zeroskip.accel_model.spec import (
     cycles_to_last_row,
     number,
 )
+from zeroskip.accel_model.technology import logic
 
 Words = npt.NDArray[np.uint64]
 LOOKED_UP = 1 << 24  # bytes of what taps see, at a time
@@ -102,6 +106,8 @@ class SpartenEnergy(Energy):
 
     join: float = number("a chunk of inputs joined with a chunk of a filter: masks and prefixes", 0)
     unit: float = number("what a product reads in a unit: an input, a weight and a sum", 0)
+    chunk_input: float = number("an input of a chunk written to a unit", 0, default=0.0)
+    chunk_byte: float = number("a byte of a filter's chunk written to a unit", 0, default=0.0)
 
 
 class SpartenKind(Kind[SpartenGeometry]):
@@ -109,7 +115,13 @@ class SpartenKind(Kind[SpartenGeometry]):
 
     Geometry = SpartenGeometry
     Energy = SpartenEnergy
-    events = beside(MULTIPLIED, join="joins", unit="unit_reads")
+    events = beside(
+        MULTIPLIED,
+        join="joins",
+        unit="unit_reads",
+        chunk_input="chunk_inputs",
+        chunk_byte="chunk_weights",
+    )
     reference = "zeroskip.accel_model.reference.sparten:step"
     slots = (
         MULTIPLY,
@@ -184,6 +196,35 @@ class SpartenKind(Kind[SpartenGeometry]):
             (PartPort("masks", "r", flows=("joined",)),),
         )
         return (*super().resources(spec), sums, chunks, joins)
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """A unit's inner join: both masks' bits together, the first that is left of these, and how
+        many bits of either mask are set before it, which is where its values are."""
+        array, cells = self.geometry(spec), logic(node_of(spec))
+        chunk, place = array.chunk, bits_of(array.chunk)
+        join = cells.mux(2, chunk) + prefix_sums(cells, chunk) * 2
+        pair = priority_encoder(cells, chunk) + cells.mux(chunk, place) * 2
+        yield from super().parts(spec)
+        yield of_logic("inner joins", array.macs, join, 4 * chunk // 8)
+        yield of_logic("pair selectors", array.macs, pair)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        """Of a word of a unit's chunks what masks or values are of it; a join makes its prefix sums
+        once, and a product looks them up."""
+        cost = {part.name: part for part in parts(spec)}
+        chunks, sums, storage = cost["unit chunks"], cost["unit sums"], spec.storage
+        masks = 2 * self.geometry(spec).chunk / 8 / chunks.width
+        values = (storage.activation_bytes + storage.weight_bytes) / chunks.width
+        own = {
+            "join": cost["inner joins"].read_pj + masks * chunks.read_pj,
+            "unit": cost["pair selectors"].read_pj
+            + values * chunks.read_pj
+            + sums.read_pj
+            + sums.write_pj,
+            "chunk_input": chunks.write_pj * storage.activation_bytes / chunks.width,
+            "chunk_byte": chunks.write_pj / chunks.width,
+        }
+        return super().event_energy(spec) | alike(own)
 
     def placement(self, geometry: SpartenGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.units)

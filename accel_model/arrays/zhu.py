@@ -43,8 +43,11 @@ from zeroskip.accel_model.arrays.tile_counts import (
 )
 from zeroskip.accel_model.formats import BITMAP, WeightFormat
 from zeroskip.accel_model.io.jit import njit_cached
-from zeroskip.accel_model.physics.common import SUM_BYTES
-from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.isa.instructions import BLOCK
+from zeroskip.accel_model.physics.common import SUM_BYTES, Widths, node_of
+from zeroskip.accel_model.physics.cost import alike, named
+from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
+from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.spec import (
     ACT_ROW,
@@ -54,6 +57,7 @@ from zeroskip.accel_model.spec import (
     cycles_to_last_row,
     number,
 )
+from zeroskip.accel_model.technology import logic
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ class ZhuEnergy(Energy):
 
     gated: float = number("a multiplier that holds still at a zero input", 0)
     generated: float = number("a vector of inputs chosen from the block buffer", 0)
+    block_input: float = number(
+        "an input written to the copies of the block buffer", 0, default=0.0
+    )
 
 
 class ZhuKind(Kind[ZhuGeometry]):
@@ -95,7 +102,7 @@ class ZhuKind(Kind[ZhuGeometry]):
     Energy = ZhuEnergy
     gates = True
     in_rows = False
-    events = beside(MULTIPLIED, gated="gated", generated="vectors")
+    events = beside(MULTIPLIED, gated="gated", generated="vectors", block_input="block_written")
     reference = "zeroskip.accel_model.reference.zhu:step"
     slots = (
         MULTIPLY,
@@ -126,8 +133,8 @@ class ZhuKind(Kind[ZhuGeometry]):
         return 2 * spec.act_row_bytes * array.block_pixels + 2 * SUM_BYTES * array.macs
 
     def resources(self, spec: AccelSpec) -> Iterable[Resource]:
-        """Of the two block buffers one is written, ``fetch_rows`` rows in a cycle. How PEs read
-        them is not declared as a port: the copies that it takes are counted nowhere."""
+        """Of the two block buffers one is written, ``fetch_rows`` rows in a cycle. Each PE reads a
+        copy of its own, which is not declared as a port: ``parts`` has the copies."""
         array, value = self.geometry(spec), spec.storage.activation_bytes
         buffers = Resource(
             "block buffers",
@@ -154,6 +161,32 @@ class ZhuKind(Kind[ZhuGeometry]):
             ),
         )
         return (*super().resources(spec), buffers, generators, sums)
+
+    def parts(self, spec: AccelSpec) -> Iterable[Part]:
+        """A PE has block buffers of its own and takes a channel of what it reads of them."""
+        array, cells, bits = self.geometry(spec), logic(node_of(spec)), Widths.of(spec)
+        for part in super().parts(spec):
+            yield part.times(array.pes) if part.name == "block buffers" else part
+        width = array.vector * spec.storage.activation_bytes
+        channel = cells.mux(BLOCK, array.vector * bits.activation)
+        yield of_logic("input generators", array.pes, channel, width)
+
+    def event_energy(self, spec: AccelSpec) -> dict[str, Price]:
+        """A vector begins anywhere, so it is read as two words of its channel. An input is written
+        to all copies, and compared with zero where it is not multiplied. A product's sum is read
+        and written."""
+        common, cells = super().event_energy(spec), logic(node_of(spec))
+        buffers, chosen, sums = (
+            named(spec, name) for name in ("block buffers", "input generators", "sums")
+        )
+        value = spec.storage.activation_bytes / buffers.width
+        own = {
+            "mac": named(spec, "multiplier cells").read_pj + sums.read_pj + sums.write_pj,
+            "gated": cells.adder(Widths.of(spec).entry).pj,
+            "generated": 2 * buffers.read_pj * chosen.width / buffers.width + chosen.read_pj,
+            "block_input": buffers.write_pj * value * self.geometry(spec).pes,
+        }
+        return common | alike(own)
 
     def placement(self, geometry: ZhuGeometry, mode: int) -> StreamPlacement:
         return StreamPlacement(geometry.pes)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from zeroskip.accel_model.physics.common import RESULT_TABLES, acc_macros, node_of, stream_row_bytes
+from zeroskip.accel_model.physics.common import RESULT_TABLES, node_of, stream_row_bytes
 from zeroskip.accel_model.physics.part import Part, Resource
 from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec
@@ -120,7 +120,7 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
     words = stream_row_bytes(spec) / WGT_WORD_BYTES
     staging, row = cost["staging"], cells.register(8 * stream_row_bytes(spec)).pj
     act, wgt, acc, table = cost["ACT"], cost["WGT"], cost["ACC"], cost[RESULT_TABLES]
-    wide = acc_macros(spec)
+    wide = spec.acc_row_bytes / acc.width  # a row lies in several words
     return {
         "mac": Price.alike(clocked(cost["multiplier cells"].read_pj)),
         "act_row": Price(
@@ -142,6 +142,11 @@ def common_energy(spec: AccelSpec) -> dict[str, Price]:
         ),
         "dram_byte": Price(memory.read_pj, memory.write_pj),
     }
+
+
+def alike(picojoules: Mapping[str, float]) -> dict[str, Price]:
+    """Prices of events that neither read nor write alone, with their share of the clock network."""
+    return {event: Price.alike(clocked(pj)) for event, pj in picojoules.items()}
 
 
 def clocked(picojoules: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zeroskip.accel_model.technology import PORTS, Cell, Macro, logic, sram
 from zeroskip.accel_model.technology.sram import LEAST_WORDS
@@ -76,6 +76,15 @@ class Part:
     leakage_mw: float
     access_ns: float = 0.0
     cycle_ns: float = 0.0
+
+    def times(self, copies: int) -> Part:
+        """So many copies of all instances."""
+        return replace(
+            self,
+            count=self.count * copies,
+            area_mm2=self.area_mm2 * copies,
+            leakage_mw=self.leakage_mw * copies,
+        )
 
     @property
     def least_period_ns(self) -> float:

@@ -7,27 +7,28 @@ import re
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tests.accel_model.by_name import lanes
 from zeroskip.accel_model import physics
-from zeroskip.accel_model.arrays.lane_geometry import LaneEnergy, LaneGeometry
+from zeroskip.accel_model.arrays.lane_geometry import LaneEnergy
 from zeroskip.accel_model.physics import Part, PartPort
 from zeroskip.accel_model.physics.lane_array import BESIDE_LANES
 from zeroskip.accel_model.physics.page import manual
 from zeroskip.accel_model.physics.part import memory
+from zeroskip.accel_model.physics.selection import prefix_sums
 from zeroskip.accel_model.spec import (
     AccelSpec,
     SpecError,
     Sram,
     Technology,
+    equal_targets,
     load_spec,
     targets,
 )
 from zeroskip.accel_model.technology import dram, logic, sram
-from zeroskip.accel_model.technology.logic import CLOCK_POWER
+from zeroskip.accel_model.technology.logic import CLOCK_POWER, Cell, Logic
 
 READ, WRITE, EITHER = PartPort("one", "r"), PartPort("other", "w"), PartPort("both", "rw")
 EVENTS = [field.name for field in fields(LaneEnergy)]
@@ -41,12 +42,14 @@ def built(target: str = "sparse256", node: str = "45nm", kind: str = "lpddr4") -
 def resized(spec: AccelSpec, **sizes: int) -> AccelSpec:
     """The target with other sizes."""
     arrays: dict[str, Any] = {
-        name: size for name, size in sizes.items() if name in LaneGeometry.__dataclass_fields__
+        name: size for name, size in sizes.items() if hasattr(spec.array, name)
     }
     srams: dict[str, Any] = {
         name: size for name, size in sizes.items() if name in Sram.__dataclass_fields__
     }
-    return replace(spec, array=replace(lanes(spec), **arrays), sram=replace(spec.sram, **srams))
+    return replace(
+        spec, array=replace(cast(Any, spec.array), **arrays), sram=replace(spec.sram, **srams)
+    )
 
 
 def coarse() -> AccelSpec:
@@ -334,7 +337,52 @@ def test_the_page_has_the_parts_of_the_built_in_targets() -> None:
     assert manual(page, [load_spec(name) for name in targets()]) == page, "print it: make docs"
 
 
-def test_every_built_in_target_names_its_technology() -> None:
+def test_every_built_in_target_names_its_technology_and_no_constants() -> None:
     published = ("scnn_isca2017", "sparten_micro2019")  # of another node: no area, own energies
     for name in targets():
-        assert load_spec(name).technology is not None or name in published
+        spec = load_spec(name)
+        assert (spec.technology is not None and spec.energy is None) or name in published
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "event"),
+    [
+        ("scnn256", "accumulators", "accumulate"),
+        ("scnn256", "fifo_bytes", "weight_vector"),
+        ("scnn256", "act_bytes", "input_vector"),
+        ("dcnn256", "act_bytes", "input_vector"),
+        ("sparten256", "chunk", "join"),
+        ("sparten256", "unit_bytes", "unit"),
+        ("eyeriss256", "pad_bytes", "pad"),
+        ("zhu256", "block_pixels", "generated"),
+        ("abm256", "window_entries", "window_byte"),
+        *((name, "act_bytes", "act_row") for name in equal_targets()),
+        *((name, "acc_bytes", "acc_row") for name in equal_targets()),
+    ],
+)
+def test_halves_of_memories_cost_less_on_every_array(target: str, size: str, event: str) -> None:
+    spec = load_spec(target)
+    now = getattr(spec.sram, size, None) or getattr(spec.array, size)
+    less = resized(spec, **{size: now // 2})
+    assert getattr(physics.energy(less), event) < getattr(physics.energy(spec), event)
+    assert physics.physics(less).area_mm2 < physics.physics(spec).area_mm2
+
+
+def test_every_event_of_every_array_has_a_price() -> None:
+    for name in equal_targets():
+        spec = load_spec(name)
+        for event, price in physics.prices(spec).items():
+            assert min(price.read, price.write) > 0 or event == "row_byte", (name, event)
+        assert {*physics.prices(spec)} == {*spec.kind.events}
+
+
+@pytest.mark.parametrize("levels", range(1, 9))
+def test_prefix_sums_are_the_network_of_the_fewest_adders(levels: int) -> None:
+    bits = 1 << levels
+
+    class Counting(Logic):
+        def adder(self, bits: int) -> Cell:
+            return Cell(0.0, 1.0, float(bits))
+
+    made = prefix_sums(Counting(1.0, 1.0, 1.0), bits)
+    assert made.area_mm2 == 2 * bits - 2 - levels
