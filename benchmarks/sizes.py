@@ -119,6 +119,7 @@ def around(target: str, **own: tuple[int, ...]) -> dict[str, Point]:
         "less ACC, more ACT": Point(act + 16, wgt, acc - 16, banks),
         "more ACC, less WGT": Point(act, wgt - 16, acc + 16, banks),
     }
+    found = {name: point for name, point in found.items() if min(point.wgt, point.acc) > 0}
     for key, sizes in own.items():
         for size in sizes:
             there = Point(act, wgt, acc, banks, ((key, size),))
