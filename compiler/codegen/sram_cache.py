@@ -128,7 +128,8 @@ class SramCache:
             if disturbed <= len(self._held):
                 left = largest_gap([*fixed, (at, at + rows)], self.rows)
                 beside = largest_gap([*recent, (at, at + rows)], self.rows)
-                worse = left < max(rows, ahead), disturbed == len(self._held), beside < ahead
+                newest = disturbed == len(self._held)
+                worse = left < ahead, left < rows, newest, beside < ahead
                 options.append((*worse, disturbed, -beside, -left, at))
         return min(options)[-1] if options else None
 

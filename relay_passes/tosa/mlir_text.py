@@ -20,6 +20,7 @@ MAX_ELEMENTS = 1 << 27  # of all tensors in a text
 MAX_SPLAT = 1 << 20  # of all that repeat one number: xDSL writes each out, one by one
 _SHAPE = re.compile(r"<\s*((?:(?:\d+|\?)\s*x\s*)+)")
 _SPLAT = re.compile(r"<\s*[-+\w.]+\s*>\s*:\s*\w+\s*<\s*((?:\d+\s*x\s*)+)")
+_WIDE = re.compile(r"""(?:(?<![\w%@#!.$"])|(?<=[\d?]x))[su]?i(\d{5,})\b""")  # an integer type
 _STRING = re.compile(  # a comment, a string as xDSL takes it, or where none could be read
     r"""//[^\n]*|"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"|["]"""
 )
@@ -55,6 +56,7 @@ def parse_module(
         raise error(f"{where}: reading MLIR needs xDSL ({problem}): {_INSTALL}") from None
     _check_strings(text, where, error)
     _check_sizes(text, where, error)
+    _check_widths(text, where, error)
     context = Context(allow_unregistered=True)
     context.load_dialect(Builtin)
     context.load_dialect(Func)
@@ -115,6 +117,13 @@ def _check_sizes(text: str, where: str, error: type[ZeroskipError]) -> None:
             f"{where}: its splats (dense<0>) have more than {MAX_SPLAT} elements: print the elements "
             "as hex"
         )
+
+
+def _check_widths(text: str, where: str, error: type[ZeroskipError]) -> None:
+    """Refuse an integer type of very many bits: xDSL makes a number of as many to check values."""
+    for match in _WIDE.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        raise error(f"{where} line {line}: has an integer type of {match[1][:20]} bits")
 
 
 def _location_name(said: str) -> str:

@@ -100,8 +100,9 @@ def test_an_average_of_too_many_values_is_refused() -> None:
 
 def test_sums_are_of_32_or_48_bits() -> None:
     spec = load_spec("sparse256_int16")
-    assert (spec.acc_row_bytes, spec.acc_rows) == (96, 512)
-    assert (spec.act_row_bytes, spec.act_rows) == (32, load_spec("sparse256").act_rows)
+    assert (spec.acc_row_bytes, spec.acc_rows) == (96, 384)
+    assert spec.acc_rows * spec.acc_row_bytes == spec.sram.acc_bytes
+    assert (spec.act_row_bytes, spec.act_rows) == (32, 17792)
     text = (TARGETS / "sparse256_int16.toml").read_text(encoding="utf-8")
     with pytest.raises(SpecError, match=r"storage\.sum_bits = 40 must be a multiple of 16"):
         parse_spec(text.replace("sum_bits = 48", "sum_bits = 40"), "own.toml")

@@ -250,8 +250,15 @@ COMPILER: tuple[Change, ...] = (
     Change(
         "compiler/codegen/sram_cache.py",
         "what was used last is disturbed first",
-        "options.append((left < rows, disturbed,",
-        "options.append((left < rows, -disturbed,",
+        "options.append((*worse, disturbed,",
+        "options.append((*worse, -disturbed,",
+        "compiler/test_sram_cache.py",
+    ),
+    Change(
+        "compiler/codegen/sram_cache.py",
+        "nothing looks ahead at the piece that comes next",
+        "worse = left < ahead, left < rows, newest, beside < ahead",
+        "worse = left < rows, left < rows, newest, beside < rows",
         "compiler/test_sram_cache.py",
     ),
     Change(

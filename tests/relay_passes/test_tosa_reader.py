@@ -316,6 +316,10 @@ WRONG = {
         module(f"%y = tosa.clamp %q {CLAMP}\n%q = tosa.clamp %x {CLAMP}"),
         r"line 3: tosa\.clamp reads a value that is made behind it",
     ),
+    "integers of too many bits": (
+        module('%w = "tosa.const"() <{values = dense<1> : tensor<2xi900000000>}> : () -> tensor<2xi900000000>'),
+        r"line 3: has an integer type of 900000000 bits",
+    ),
     "a splat beyond memory": (
         module('%w = "tosa.const"() <{values = dense<0> : tensor<9999999xi8>}> : () -> tensor<9999999xi8>'),
         r"its splats \(dense<0>\) have more than 1048576 elements",
