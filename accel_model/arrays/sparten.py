@@ -147,6 +147,16 @@ class SpartenKind(Kind[SpartenGeometry]):
     def format(self, geometry: SpartenGeometry) -> WeightFormat:
         return self.weights
 
+    def check(self, spec: AccelSpec) -> Iterable[tuple[bool, str]]:
+        array, sums = self.geometry(spec), 4 * SUM_BYTES
+        return [
+            (
+                array.unit_bytes > sums,
+                f"array.unit_bytes = {array.unit_bytes} leaves no room for chunks beside the {sums} "
+                "bytes of a unit's sums",
+            ),
+        ]
+
     def banks(self, geometry: SpartenGeometry) -> int:
         """One for each unit; all clusters read the same words."""
         return geometry.units
@@ -180,7 +190,7 @@ class SpartenKind(Kind[SpartenGeometry]):
         chunks = Resource(
             "unit chunks",
             array.macs,
-            max(0, array.unit_bytes - 4 * SUM_BYTES),
+            array.unit_bytes - 4 * SUM_BYTES,
             row,
             (
                 PartPort("cluster", "w", spec.act_row_bytes / row, ("chunk_inputs",), value),

@@ -25,11 +25,13 @@ from zeroskip.accel_model.spec import (
     Technology,
     equal_targets,
     load_spec,
+    parse_spec,
     targets,
 )
 from zeroskip.accel_model.technology import dram, logic, sram
 from zeroskip.accel_model.technology.logic import CLOCK_POWER, Cell, Logic
 
+TARGETS = Path(__file__).parents[2] / "accel_model" / "targets"
 READ, WRITE, EITHER = PartPort("one", "r"), PartPort("other", "w"), PartPort("both", "rw")
 EVENTS = [field.name for field in fields(LaneEnergy)]
 
@@ -366,6 +368,15 @@ def test_halves_of_memories_cost_less_on_every_array(target: str, size: str, eve
     less = resized(spec, **{size: now // 2})
     assert getattr(physics.energy(less), event) < getattr(physics.energy(spec), event)
     assert physics.physics(less).area_mm2 < physics.physics(spec).area_mm2
+
+
+def test_a_unit_without_room_for_chunks_is_refused() -> None:
+    text = (TARGETS / "sparten256.toml").read_text(encoding="utf-8")
+    less = text.replace("unit_bytes = 512", "unit_bytes = 16")
+    with pytest.raises(SpecError, match=r"array\.unit_bytes = 16 leaves no room for chunks beside"):
+        parse_spec(less, "own.toml")
+    spec = parse_spec(text.replace("unit_bytes = 512", "unit_bytes = 17"), "own.toml")
+    assert physics.prices(spec)["unit"].mean > 0
 
 
 def test_every_event_of_every_array_has_a_price() -> None:
