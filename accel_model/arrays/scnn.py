@@ -56,7 +56,7 @@ from zeroskip.accel_model.physics.common import (
 )
 from zeroskip.accel_model.physics.cost import alike, parts
 from zeroskip.accel_model.physics.part import Part, PartPort, Resource, of_logic
-from zeroskip.accel_model.physics.selection import bits_of, crossbar
+from zeroskip.accel_model.physics.selection import bits_of
 from zeroskip.accel_model.physics.traffic import Price
 from zeroskip.accel_model.spec import (
     AccelSpec,
@@ -280,8 +280,8 @@ class CartesianKind(Kind[ScnnGeometry]):
             "input vectors", array.pes, held, array.vector * spec.storage.activation_bytes
         )
         yield of_logic("place adders", array.macs, cells.adder(place))
-        way = crossbar(cells, products, bits.product + place)
-        yield of_logic("scatter crossbars", 2 * array.macs, way)
+        bank = cells.mux(products, bits.product + place)
+        yield of_logic("scatter crossbars", 2 * array.macs, bank)
         yield of_logic("second adders of banks", array.macs, cells.adder(bits.sum))
 
     def event_energy(self, spec: AccelSpec) -> dict[str, Price]:

@@ -1,4 +1,4 @@
-"""Logic that finds operands and places products, as the arrays that skip zeros need it.
+"""Logic that finds operands, as the arrays that skip zeros need it.
 
 Each as small as it gets: a prefix network of the fewest adders, trees of two-input multiplexers.
 """
@@ -29,8 +29,3 @@ def prefix_sums(cells: Logic, bits: int) -> Cell:
 def priority_encoder(cells: Logic, bits: int) -> Cell:
     """The number of a mask's first bit: halves, each with the number of its first, chosen from."""
     return cells.mux(bits, bits_of(bits))
-
-
-def crossbar(cells: Logic, inputs: int, bits: int) -> Cell:
-    """One output of a crossbar: any of its inputs, of so many bits."""
-    return cells.mux(inputs, bits)
