@@ -44,8 +44,9 @@ class Library:
 
     @property
     def fits(self) -> bool:
-        """Whether the version is there that was tested."""
-        return self.found is not None and self.wanted in ("", self.found)
+        """Whether the version is there that was tested. A build of it, as 2.13.0+cpu, is too: a pin
+        without a local label takes all of them (PEP 440)."""
+        return self.found is not None and self.wanted in ("", self.found.partition("+")[0])
 
 
 @dataclass(frozen=True)

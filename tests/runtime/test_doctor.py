@@ -17,7 +17,7 @@ from tests.runtime.command import zeroskip
 from zeroskip.accel_model.io import jit
 from zeroskip.relay_passes.relax.cpu import cpu_target
 from zeroskip.runtime import environment as module
-from zeroskip.runtime.environment import environment
+from zeroskip.runtime.environment import Library, environment
 
 
 @pytest.fixture
@@ -76,6 +76,21 @@ def test_extras_are_there_or_lack_something(monkeypatch: pytest.MonkeyPatch) -> 
         "absent is not installed: pip install zeroskip",
         f"rich is {rich}, and zeroskip is tested with 0.2: pip install 'zeroskip[some]'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "fits"),
+    [
+        ("", "1.0", True),
+        ("1.0", "1.0", True),
+        ("1.0", "1.0+cpu", True),
+        ("1.0", "1.0.1", False),
+        ("1.0", "1.1+cpu", False),
+        ("1.0", None, False),
+    ],
+)
+def test_a_build_of_the_version_fits(wanted: str, found: str | None, fits: bool) -> None:
+    assert Library("torch", wanted, found).fits is fits
 
 
 def test_the_command_prints_lines_and_json(schedules: Path) -> None:
