@@ -432,12 +432,8 @@ class Kind(ABC, Generic[G]):
 
         By default a few groups of outputs, in rows of the full width, are timed exactly.
         """
-        granule, whole = self.granule(self.geometry(spec), case.mode), case.window
-
-        def cycles(groups: int) -> int:
-            rows = min(whole.out_height, -(-groups * granule // whole.out_width))
-            width = min(whole.out_width, groups * granule)
-            window = whole._replace(out_height=rows, out_width=width)
-            return self.conv(spec, replace(case, window=window)).cycles
-
-        return LinearPrice.sampled(granule, whole.outputs, cycles)
+        return LinearPrice.of_windows(
+            self.granule(self.geometry(spec), case.mode),
+            case.window,
+            lambda window: self.conv(spec, replace(case, window=window)).cycles,
+        )

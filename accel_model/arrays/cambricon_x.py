@@ -8,7 +8,7 @@ docs/arrays/cambricon_x.md has the rules.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -279,17 +279,13 @@ class CambriconX(Kind[CambriconGeometry]):
 
     def price(self, spec: AccelSpec, case: Case) -> LinearPrice:
         """A few groups of outputs in rows of the full width."""
-        array, whole, granule = self.geometry(spec), case.window, 1 << case.mode
+        array = self.geometry(spec)
         picks = window_picks(case.filters, array.window_rows, array.multipliers)
-
-        def cycles(groups: int) -> int:
-            rows = min(whole.out_height, -(-groups * granule // whole.out_width))
-            width = min(whole.out_width, groups * granule)
-            window = whole._replace(out_height=rows, out_width=width)
-            part = Case(window, case.filters, case.mode, case.first, case.last, case.operand_row)
-            return self._timing(spec, part, picks).cycles
-
-        return LinearPrice.sampled(granule, whole.outputs, cycles)
+        return LinearPrice.of_windows(
+            1 << case.mode,
+            case.window,
+            lambda window: self._timing(spec, replace(case, window=window), picks).cycles,
+        )
 
 
 def window_picks(filters: FilterSet, rows: int, multipliers: int) -> Int32:

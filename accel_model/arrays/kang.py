@@ -8,7 +8,7 @@ the rules; they are the lane array's (docs/ARRAYS.md) but for what a lane does w
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -271,18 +271,13 @@ class Kang(Kind[KangGeometry]):
 
     def price(self, spec: AccelSpec, case: Case) -> LinearPrice:
         """A few groups of outputs in rows of the full width."""
-        array, whole = self.geometry(spec), case.window
-        granule = self.granule(array, case.mode)
+        array = self.geometry(spec)
         work = step_work(case.filters, array.group, array.lanes >> case.mode)
-
-        def cycles(groups: int) -> int:
-            rows = min(whole.out_height, -(-groups * granule // whole.out_width))
-            width = min(whole.out_width, groups * granule)
-            window = whole._replace(out_height=rows, out_width=width)
-            part = Case(window, case.filters, case.mode, case.first, case.last, case.operand_row)
-            return self._timing(spec, part, work).cycles
-
-        return LinearPrice.sampled(granule, whole.outputs, cycles)
+        return LinearPrice.of_windows(
+            self.granule(array, case.mode),
+            case.window,
+            lambda window: self._timing(spec, replace(case, window=window), work).cycles,
+        )
 
 
 def step_work(filters: FilterSet, group: int, slots: int) -> Int32:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.timing.padding import PatchShare
+from zeroskip.accel_model.timing.shape import WindowShape
 
 Floats = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -24,6 +25,12 @@ def of_pairs(price: Callable[[int, int], float], high: Int64, wide: Int64) -> Fl
     sizes, inverse = np.unique(pairs, return_inverse=True)
     found = np.array([price(*divmod(size, PAIR)) for size in sizes.tolist()], np.float64)
     return found[inverse.reshape(pairs.shape)]
+
+
+def _samples(granule: int, outputs: int) -> tuple[int, ...]:
+    """Groups that are timed, ascending from 1, of so many outputs."""
+    most = min(SAMPLES, -(-outputs // granule))
+    return tuple(sorted({1, -(-most // 3), most}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +56,19 @@ class LinearPrice:
     @staticmethod
     def sampled(granule: int, outputs: int, cycles: Callable[[int], int]) -> LinearPrice:
         """From ``cycles(n)`` of n groups, as far as ``outputs`` have so many."""
-        most = min(SAMPLES, -(-outputs // granule))
-        counts = tuple(sorted({1, -(-most // 3), most}))
+        counts = _samples(granule, outputs)
         return LinearPrice(granule, counts, np.array([cycles(n) for n in counts], np.float64))
+
+    @staticmethod
+    def of_windows(
+        granule: int, whole: WindowShape, cycles: Callable[[WindowShape], int]
+    ) -> LinearPrice:
+        """From ``cycles`` of windows of the first outputs of ``whole``, in rows of its full
+        width; whole rows are rarely whole groups, so their groups are counted."""
+        windows = (whole.first(n * granule) for n in _samples(granule, whole.outputs))
+        timed = {-(-window.outputs // granule): window for window in windows}
+        found = [cycles(window) for window in timed.values()]
+        return LinearPrice(granule, tuple(timed), np.array(found, np.float64))
 
     @property
     def single(self) -> float:

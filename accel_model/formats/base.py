@@ -146,21 +146,20 @@ class WeightFormat(ABC):
         No headers and no padding but to a whole byte: the compulsory traffic of its weights.
         """
 
-    @abstractmethod
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        """int64 [K, chunks]: at most so many bytes has the body of each filter's chunk.
-
-        chunks: int64 [chunks], channels. stages: int64 [chunks], stages of the format in each.
-        stored: int64 [K, chunks], weights that the streams hold, at most.
-        """
-
     # -------------------------------------------------------------------------- what is shared
 
     def stages(self, shape: Shape) -> int:
         """J, the stages of a reduction in which stored weights are counted."""
         return len(reduction_steps_of(self.stage_taps, shape.channels, shape.taps))
+
+    def stream_words(self, matrix: Int8, shape: Shape, table: Any) -> Int64:
+        """int64 [F]: words of each filter's stream, its header included; at most so many where
+        weights are wider than a byte and several share one that is stored."""
+        sizes = self.body_bytes(matrix, shape, table)
+        if self.weight_bytes > 1:
+            stored = self.stored(matrix, shape, table).sum(axis=1, dtype=np.int64)
+            sizes = sizes + (self.weight_bytes - 1) * stored
+        return np.asarray(1 - -sizes // 4, np.int64)
 
     def pack(
         self, matrix: Int8, shape: Shape, order: npt.ArrayLike, table: Any = None
@@ -186,7 +185,7 @@ class WeightFormat(ABC):
         names = np.asarray(order, np.int64)
         if names.shape != (len(matrix),) or ((names < 0) | (names > 0xFFFF)).any():
             raise FormatError(f"{len(matrix)} filters take as many output channels in 0..65535")
-        words = 1 + (self.body_bytes(matrix, shape, table) + 3) // 4
+        words = self.stream_words(matrix, shape, table)
         self._check_length(words, shape)
         firsts = np.cumsum(words) - words
         out = np.zeros(int(words.sum()), "<u4")

@@ -182,10 +182,5 @@ class Bitmap(WeightFormat):
         """A bit for every position, and the weights that are not zero."""
         return int(np.count_nonzero(weight)) * self.weight_bytes + -(-weight.size // 8)
 
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        return 2 * stages + stored * self.weight_bytes
-
 
 BITMAP = Bitmap()

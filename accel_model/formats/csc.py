@@ -139,10 +139,5 @@ class Csc(WeightFormat):
         halves = (2 * self.weight_bytes + 1) * int(np.count_nonzero(weight))
         return -(-halves // 2) + weight.size // 16
 
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        return stages + stored * self.weight_bytes + (stored + 1) // 2
-
 
 CSC = Csc()

@@ -84,10 +84,5 @@ class Dense(WeightFormat):
         """Every weight."""
         return int(weight.size) * self.weight_bytes
 
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        return np.broadcast_to(chunks * taps * self.weight_bytes, (filters, len(chunks)))
-
 
 DENSE = Dense()

@@ -272,11 +272,5 @@ class Grouped(WeightFormat):
         bits = 8 * self.weight_bytes + self.bits
         return -(-int(np.count_nonzero(weight)) * bits // 8)
 
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        """A chunk has at most the q of the whole reduction."""
-        return 1 - -(stored * self.bits) // 8 + stored * self.weight_bytes
-
 
 GROUPED = {group: Grouped(group) for group in (2, 4, 8, 16)}

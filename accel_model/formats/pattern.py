@@ -394,18 +394,6 @@ class Pattern(WeightFormat):
         bits = int(kernels * table.slabs + present * table.id_bits)
         return stored * self.weight_bytes - -bits // 8
 
-    def most_body_bytes(
-        self,
-        filters: int,
-        chunks: Int64,
-        stages: Int64,
-        stored: Int64,
-        taps: int,
-        table: PatternTable | None,
-    ) -> Int64:
-        bits = chunks * slabs_of(taps) * _table(table, taps).id_bits
-        return 2 * stages - -bits // 8 + stored * self.weight_bytes
-
 
 PATTERN = Pattern()
 

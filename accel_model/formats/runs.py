@@ -170,12 +170,6 @@ class Runs(WeightFormat):
         """A weight and half a byte for each that is not zero."""
         return -(-(2 * self.weight_bytes + 1) * int(np.count_nonzero(weight)) // 2)
 
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        """A reduction that begins in the middle of a run stores no more than the whole does."""
-        return 2 + stored * self.weight_bytes + (stored + 1) // 2
-
 
 def _canonical(values: npt.NDArray[np.generic], shape: Shape) -> Int8:
     """int8 [F, E] in canonical order of one byte each [F, E] in channel order."""

@@ -150,11 +150,5 @@ class StepIndex(WeightFormat):
         no placeholders."""
         return (1 + self.weight_bytes) * int(np.count_nonzero(weight))
 
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        """A chunk has at most as many placeholders as the whole reduction has within it."""
-        return (1 + self.weight_bytes) * stored
-
 
 STEP = StepIndex()

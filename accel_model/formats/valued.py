@@ -177,10 +177,5 @@ class Valued(WeightFormat):
         """A position for every weight that is not zero."""
         return 2 * int(np.count_nonzero(weight))
 
-    def most_body_bytes(
-        self, filters: int, chunks: Int64, stages: Int64, stored: Int64, taps: int, table: Any
-    ) -> Int64:
-        return 1 + (2 + self.weight_bytes) * np.minimum(stored, 255) + 2 * stored
-
 
 VALUED = Valued()

@@ -49,6 +49,12 @@ class WindowShape(NamedTuple):
     def outputs(self) -> int:
         return self.out_height * self.out_width
 
+    def first(self, outputs: int) -> WindowShape:
+        """Of this window the first rows of outputs, or the first outputs of a row: at most so
+        many."""
+        rows = min(self.out_height, max(1, outputs // self.out_width))
+        return self._replace(out_height=rows, out_width=min(self.out_width, outputs))
+
     @property
     def real(self) -> npt.NDArray[np.int64]:
         """int64 [taps]: outputs for which each tap lies within the tile, not in padding."""

@@ -18,8 +18,6 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.kernel_parts import WHOLE, Cuts, kernel_parts
 from zeroskip.compiler.ir.tiles import Interval, intervals
 
-HEADER = 5.5  # bytes of a stream besides its weights: its first word, and half of its last
-
 
 @dataclass(frozen=True, eq=False)
 class PackedWeights:
@@ -81,20 +79,14 @@ class PackedWeights:
         work: npt.NDArray[np.int64] = np.maximum(self.stored_counts, 1).sum(axis=1, dtype=np.int64)
         return work
 
-    @cached_property
-    def nbytes(self) -> int:
-        """The least bytes of the layer's weights in this array's format."""
-        return self.format.least_bytes(self.conv.weight, self.table)
-
-    def packed_bytes(self, channels: int) -> float:
-        """About the bytes of all streams, the reduction cut into chunks of so many channels."""
-        return self.nbytes + self.filters * -(-self.channels // channels) * HEADER
+    def packed_bytes(self, channels: int) -> int:
+        """Bytes of all streams, the reduction cut into chunks of so many channels."""
+        return 4 * int(self.words(channels).sum())
 
     def rows(
         self, filters: int, channels: int, placement: StreamPlacement
     ) -> npt.NDArray[np.int64]:
-        """WGT rows of each tile of so many filters and channels, int64 [tiles, chunks]: as many as
-        it takes or a few more."""
+        """WGT rows of each tile of so many filters and channels, int64 [tiles, chunks]."""
         slots = placement.slots
         parts = intervals(self.filters, filters)
         order = np.concatenate([part.start + self.order(part) for part in parts])
@@ -107,31 +99,30 @@ class PackedWeights:
         return rows
 
     def words(self, channels: int) -> npt.NDArray[np.int64]:
-        """Words of every filter's stream of each chunk of so many channels, int64 [K, chunks], at
-        most."""
-        chunks = intervals(self.channels, channels)
-        low = np.array([chunk.start // BLOCK for chunk in chunks])
-        high = np.array([blocks(chunk.end) for chunk in chunks])
-        body = self.format.most_body_bytes(
-            self.filters,
-            np.array([chunk.size for chunk in chunks]),
-            (high - low) * self._stages_of_block,
-            self._stored[:, high] - self._stored[:, low],
-            self.taps,
-            self.table,
-        )
-        return 1 - -body // 4
+        """Words of every filter's stream of each chunk of so many channels, int64 [K, chunks]
+        (``WeightFormat.stream_words``)."""
+        if channels not in self._words:
+            filters = Interval(0, self.filters)
+            parts = (
+                (self.part(filters, chunk), Shape(chunk.size, self.taps))
+                for chunk in intervals(self.channels, channels)
+            )
+            self._words[channels] = np.stack(
+                [
+                    self.format.stream_words(np.ascontiguousarray(part), shape, self.table)
+                    for part, shape in parts
+                ],
+                axis=1,
+            )
+        return self._words[channels]
+
+    @cached_property
+    def _words(self) -> dict[int, npt.NDArray[np.int64]]:
+        return {}
 
     @property
     def _stages_of_block(self) -> int:
         return int(self.stored_counts.shape[1]) // blocks(self.channels)
-
-    @cached_property
-    def _stored(self) -> npt.NDArray[np.int64]:
-        """int64 [K, blocks + 1]: weights that each filter stores before each block, at most."""
-        by_stage = np.maximum(self.stored_counts, 1)
-        of_block = by_stage.reshape(self.filters, blocks(self.channels), -1).sum(axis=2)
-        return np.pad(np.cumsum(of_block, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
 
     def order(self, part: Interval) -> npt.NDArray[np.int32]:
         """Filters of a tile (numbered within it) in the order of their streams."""
