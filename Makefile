@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test smoke lint types machine-code test-networks test-mlir test-tosa test-tflite \
+.PHONY: demo test smoke lint types test-networks test-mlir test-tosa test-tflite \
 	test-torch test-torch-mlir test-ocr test-pages test-docs test-pruning test-sweep test-tables test-matrix \
 	test-onnx fuzz \
 	mutants shuffles cycles hostile replay roundtrips kills mutants-code published bench bench-networks docs printed clean
@@ -15,9 +15,9 @@ BIN := .venv/bin
 demo: .venv/stamp
 	$(BIN)/zeroskip demo
 
-# Side by side, as each keeps one core busy; the tests' processes then find the machine's code compiled.
+# Side by side, as each keeps one core busy.
 test: .venv/stamp
-	$(MAKE) --no-print-directory -j2 lint types machine-code
+	$(MAKE) --no-print-directory -j2 lint types
 	OMP_NUM_THREADS=1 TVM_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
 		-m "not slow and not ocr and not pages and not docs and not pruning and not sweep \
 		and not tables and not matrix and not mlir and not tosa and not tflite and not torch \
@@ -42,9 +42,6 @@ lint: .venv/stamp
 
 types: .venv/stamp
 	$(BIN)/mypy
-
-machine-code: .venv/stamp
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/accel_model/test_semantics.py
 
 # Whole 224x224 networks on every target.
 test-networks: .venv/stamp
@@ -200,6 +197,7 @@ printed: .venv/stamp
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[dev]'
+	$(BIN)/zeroskip doctor --compile
 	touch $@
 
 .venv/stamp-ocr: .venv/stamp

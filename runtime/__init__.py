@@ -9,7 +9,8 @@ to TVM. The rooms, in the order of the flow:
 - ``execution``: sessions, the packed function, validation.
 - ``analysis``: reports, causes of loss, comparisons: values.
 - ``prune``: a model in, a pruned one out; ``compare``: pruning schemes side by side; ``measure``:
-  one pruned network's figures; ``equal_quality``: how much a scheme may remove for a loss.
+  one pruned network's figures; ``ahead``: the machine compiled before its first use;
+  ``equal_quality``: how much a scheme may remove for a loss.
 - ``experiments``: sweeps and searches over networks, pruning and hardware.
 - ``render``: tables, files and pages of these values.
 - ``cli``: the commands.

@@ -155,11 +155,16 @@ def environment() -> Environment:
         ),
         folders=(
             _folder("schedules", default_folder, "*.json"),
-            _folder("machine code", code_folder, "*.nb[ci]"),
+            machine_code(),
         ),
         variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
         plugins={name: _package(name) for name in kinds() if name not in BUILT_IN},
     )
+
+
+def machine_code() -> Folder:
+    """Where compiled loops of the machine are kept."""
+    return _folder("machine code", code_folder, "*.nb[ci]")
 
 
 def _needed() -> list[tuple[Library, str]]:
