@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -265,14 +265,11 @@ class EyerissKind(Kind[EyerissGeometry]):
     def _patch_cycles(self, spec: AccelSpec, case: Case, high: int, wide: int) -> float:
         array, filters = self.geometry(spec), case.filters
         window = patch_window(case.window, high, wide)
-        # Segments differ only in how many of their outputs see padding, and most see none.
-        inputs, alike = np.unique(
-            _inputs(None, window, array.outputs, 1)[:, 0], axis=0, return_inverse=True
-        )
+        inputs, alike = _alike_segments(window, array.outputs)
         weights = _part_weights(filters, array, 1 << case.mode)  # [taps, share x G x columns]
         groups = len(_sizes(array, len(filters)))
         products = (inputs @ weights).reshape(len(inputs), 1 << case.mode, groups, -1)
-        most = products.max(axis=(1, 3)).astype(np.int64)[alike.reshape(-1)]
+        most = products.max(axis=(1, 3)).astype(np.int64)[alike]
         times, drains, _ = _passes(array, window, len(filters), case.mode, most)
         _, end = two_sets(times, drains)
         sent = groups * blocks(filters.shape.channels) * int(window.real.sum())
@@ -349,6 +346,15 @@ def _inputs(mask: Bools | None, window: WindowShape, size: int, channels: int) -
         rows = np.add.reduceat(seen, np.arange(0, last - first, size), axis=2, dtype=np.int64)
         counts[first // size : first // size + rows.shape[2]] = rows.transpose(2, 0, 1)
     return counts
+
+
+@lru_cache(maxsize=1 << 12)
+def _alike_segments(window: WindowShape, size: int) -> tuple[Int64, Int64]:
+    """``_inputs`` without a mask, int64 [kinds, taps], and the kind of each segment: they differ
+    only in how many of their outputs see padding, and most see none."""
+    inputs = _inputs(None, window, size, 1)[:, 0]
+    kinds, alike = np.unique(inputs, axis=0, return_inverse=True)
+    return kinds, alike.reshape(-1)
 
 
 def _products(inputs: Int64, weights: Int64, share: int) -> Int64:

@@ -19,12 +19,19 @@ PAIR = 1 << 32  # heights and widths are one number each: together two are sorte
 SAMPLES = 12  # groups of outputs that are timed, at most; and a third of them, and one
 
 
-def of_pairs(price: Callable[[int, int], float], high: Int64, wide: Int64) -> Floats:
-    """float64: a function of each height and width, asked once for equal ones; they broadcast."""
+def unique_pairs(high: Int64, wide: Int64) -> tuple[Int64, Int64, Int64]:
+    """Heights and widths that differ, int64 [sizes] each, and which of them each pair has; they
+    broadcast."""
     pairs = np.asarray(high * PAIR + wide)
     sizes, inverse = np.unique(pairs, return_inverse=True)
-    found = np.array([price(*divmod(size, PAIR)) for size in sizes.tolist()], np.float64)
-    return found[inverse.reshape(pairs.shape)]
+    return sizes // PAIR, sizes % PAIR, inverse.reshape(pairs.shape)
+
+
+def of_pairs(price: Callable[[int, int], float], high: Int64, wide: Int64) -> Floats:
+    """float64: a function of each height and width, asked once for equal ones; they broadcast."""
+    highs, wides, which = unique_pairs(high, wide)
+    found = [price(*size) for size in zip(highs.tolist(), wides.tolist(), strict=True)]
+    return np.array(found, np.float64)[which]
 
 
 def _samples(granule: int, outputs: int) -> tuple[int, ...]:
@@ -130,7 +137,9 @@ class ExactPrice:
     parts: tuple[tuple[Callable[[int, int], float], float], ...]
 
     def cycles_of(self, high: Int64, wide: Int64) -> Floats:
-        return of_pairs(self._of_patch, high, wide)
+        highs, wides = np.broadcast_arrays(high, wide)
+        found = map(self._of_patch, highs.ravel().tolist(), wides.ravel().tolist())
+        return np.fromiter(found, np.float64, highs.size).reshape(highs.shape)
 
     def _of_patch(self, high: int, wide: int) -> float:
         """A remainder of a cut may be nothing."""

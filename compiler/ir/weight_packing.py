@@ -76,8 +76,22 @@ class PackedWeights:
     @cached_property
     def work(self) -> npt.NDArray[np.int64]:
         """Weights that each filter stores, at least one a stage, int64 [K]."""
-        work: npt.NDArray[np.int64] = np.maximum(self.stored_counts, 1).sum(axis=1, dtype=np.int64)
+        work: npt.NDArray[np.int64] = self._before_block[:, -1]
         return work
+
+    def work_of(self, part: Interval, chunk: Interval) -> int:
+        """Weights that some filters store of some channels, at least one a stage."""
+        before = self._before_block[part.start : part.end]
+        taken = before[:, blocks(chunk.end)] - before[:, chunk.start // BLOCK]
+        return int(taken.sum())
+
+    @cached_property
+    def _before_block(self) -> npt.NDArray[np.int64]:
+        """int64 [K, blocks + 1]: weights that each filter stores before each block of channels, at
+        least one a stage."""
+        by_stage = np.maximum(self.stored_counts, 1)
+        of_block = by_stage.reshape(self.filters, blocks(self.channels), -1).sum(axis=2)
+        return np.pad(np.cumsum(of_block, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
 
     def packed_bytes(self, channels: int) -> int:
         """Bytes of all streams, the reduction cut into chunks of so many channels."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import Case, StreamPlacement
-from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice, of_pairs
+from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice, of_pairs, unique_pairs
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa.instructions import BLOCK, MOST_CHANNELS, PAR_ROWS
 from zeroskip.accel_model.program.tensor_layout import blocks
@@ -88,7 +88,8 @@ class Mappings:
 
     def _patch_cycles(self, high: Ints, wide: Ints) -> Floats:
         if self._linear is None:
-            return np.stack([price.cycles_of(high, wide) for price in self.prices])
+            highs, wides, which = unique_pairs(high, wide)
+            return np.stack([price.cycles_of(highs, wides) for price in self.prices])[:, which]
         groups = -(-high * wide // self.granule)
         single, base, pace, passed = self._linear
         cycles = np.where(groups == 1, single, base + pace * groups)
@@ -255,25 +256,28 @@ def _output_energy(
 def _cases(
     conv: ops.ConvOp, weights: PackedWeights, mode: int, filters: int, channels: int
 ) -> Iterator[tuple[Case, float]]:
-    """What is timed of a mapping, and how often it counts; chunks before the last are taken to be
-    equal."""
+    """What is timed of a mapping, and how often it counts: a few tiles of filters, of each the last
+    chunk and the fullest of those before it. What is left out is taken to be alike, weight for
+    weight."""
     chunks = intervals(weights.channels, channels)
     parts = intervals(weights.filters, filters)
     few = parts[:: -(-len(parts) // PARTS)]
     scale = weights.work.sum() / sum(int(weights.work[p.start : p.end].sum()) for p in few)
     window = _whole_window(conv)
     for part in few:
-        for chunk, times in ((chunks[0], len(chunks) - 1), (chunks[-1], 1)):
-            if not times:
-                continue
-            last = chunk == chunks[-1]
+        before = [weights.work_of(part, chunk) for chunk in chunks[:-1]]
+        timed = [(chunks[-1], 1.0)]
+        if before:
+            fullest = int(np.argmax(before))
+            timed.append((chunks[fullest], sum(before) / before[fullest]))
+        for chunk, times in timed:
             case = Case(
                 window,
                 weights.filter_set(part, chunk),
                 mode,
                 chunk == chunks[0],
-                last,
-                window.out_width if last and conv.residual is not None else None,
+                chunk == chunks[-1],
+                window.out_width if chunk == chunks[-1] and conv.residual is not None else None,
             )
             yield case, scale * times
 

@@ -9,15 +9,18 @@ import numpy as np
 from tests.campaigns.fuzz_case import FuzzCase
 from tests.campaigns.fuzz_check import compile_graph
 from tests.campaigns.fuzz_layers import build_graph
+from zeroskip.accel_model.isa.encoding import decode_all
 from zeroskip.accel_model.spec import SpecError
 from zeroskip.compiler.errors import CompileError
 
 GRAIN = 256  # bytes
 BISECTIONS = 5
+INSTRUCTIONS = 30_000  # of a program, at most: to emit, run and step more takes minutes
 
 
 def squeeze(case: FuzzCase, rng: np.random.Generator) -> FuzzCase:
-    """The case with one or two memories so small that a little less of them is refused.
+    """The case with one or two memories so small that a little less of them is refused, or takes
+    more than ``INSTRUCTIONS``.
 
     If the compiler fails in another way than by refusing, the hardware with which it did.
     """
@@ -34,11 +37,14 @@ def squeeze(case: FuzzCase, rng: np.random.Generator) -> FuzzCase:
                 break
             smaller = replace(case, changes={**case.changes, key: trial})
             try:
-                compile_graph(graph, smaller.spec())
+                program = compile_graph(graph, smaller.spec())
             except (CompileError, SpecError):
                 refused = trial
             except Exception:
                 return smaller
             else:
-                case, fits = replace(smaller, squeezed=True), trial
+                if len(decode_all(program.words)) > INSTRUCTIONS:
+                    refused = trial
+                else:
+                    case, fits = replace(smaller, squeezed=True), trial
     return case
