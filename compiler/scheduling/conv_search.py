@@ -103,7 +103,7 @@ class ConvSearch:
         costs = CostEstimates.join([each.costs(array) for each in loops])
         ranked = []
         shared = None if alone else self.spec.wgt_rows
-        for at in costs.order(count, shared, objective, self.energy):
+        for at in costs.order(count, shared, objective, self.energy, place.ends):
             which, rest = divmod(at, len(mappings) * len(geometry.cuts.pieces))
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked

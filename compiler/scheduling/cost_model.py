@@ -28,6 +28,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 HIDDEN = 0.5  # of a cycle on the bus, what it counts where other operations can hide it
 SHORTER = 0.1  # of a cycle of array or bus, what it counts where the other takes longer
+ENDS = 0.5  # of what overlaps with neither, the share that operations before and after leave
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class TileContext:
     act: rows of ACT that are free in one piece; x, y, r: of input, output and operand, whether
     they stay on chip, so that no tile of them is moved. In a group whose last operation trails,
     part: whether the operation is that one or another of the group, whose steps take turns; sums:
-    rows of ACC that are taken."""
+    rows of ACC that are taken. ends: of what it loads before its first step and stores after its
+    last, the share that nothing hides."""
 
     rows: int
     act: int
@@ -81,6 +83,7 @@ class TileContext:
     part: Part = Part.OWN
     most: int = 0
     sums: int = 0
+    ends: float = ENDS
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,11 @@ class CostEstimate:
     def bus(self) -> float:
         return self.loads + self.weights + self.stores
 
-    def alone(self, latency: int) -> float:
-        """Cycles of the operation by itself: the slower of array and bus, and half of what cannot
-        overlap with either, the latencies of a load and a store too (the other half overlaps with
-        the operations before and after)."""
-        return max(self.array, self.bus) + (self.tile + self.first + self.last) / 2 + latency
+    def alone(self, latency: int, ends: float = ENDS) -> float:
+        """Cycles of the operation by itself: the slower of array and bus, and of what cannot
+        overlap with either, the latencies of a load and a store too, the share ``ends``."""
+        exposed = self.tile + self.first + self.last + 2 * latency
+        return max(self.array, self.bus) + ends * exposed
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,15 +171,17 @@ class CostEstimates:
         wgt_rows: int | None,
         objective: Objective = CYCLES,
         energy: BusEnergy | None = None,
+        ends: float = ENDS,
     ) -> list[int]:
         """Up to ``count`` that fit, the best first: of the fewest cycles by itself; or, among
         others that share ``wgt_rows``, of the least time on the array, as they hide time on the
         bus, but not that of a tile of weights for which there is no room beside another. Cycles are
-        weighed against energy as the objective says; ``energy``: of the bus, where it matters."""
+        weighed against energy as the objective says; ``energy``: of the bus, where it matters;
+        ``ends``: as of ``TileContext``."""
         bus = self.loads + self.weights + self.stores
         if wgt_rows is None:
-            ends = (self.tile + self.first + self.last) / 2
-            score = np.maximum(self.array, bus) + SHORTER * np.minimum(self.array, bus) + ends
+            exposed = ends * (self.tile + self.first + self.last)
+            score = np.maximum(self.array, bus) + SHORTER * np.minimum(self.array, bus) + exposed
         else:
             score = self.array + HIDDEN * bus + np.where(2 * self.rows > wgt_rows, self.tile, 0)
         if energy is not None:

@@ -27,7 +27,7 @@ from zeroskip.compiler.ir.stripes import StripePlan, StripePlanner
 from zeroskip.compiler.ir.trailing import can_trail, waiting_sums
 from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch, WeaveSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
-from zeroskip.compiler.scheduling.cost_model import Candidate, Part, TileContext
+from zeroskip.compiler.scheduling.cost_model import ENDS, Candidate, Part, TileContext
 from zeroskip.compiler.scheduling.group_candidates import GroupCandidate, PricedGroup, Tail
 from zeroskip.compiler.scheduling.group_costs import GroupCosts
 from zeroskip.compiler.scheduling.objective import CYCLES, BusEnergy, Objective
@@ -374,14 +374,22 @@ class FusionSearch:
     def _place(
         self, op: Op, of: StripePlan, act: int, on_chip: frozenset[str], part: Part
     ) -> TileContext:
-        """Room is rounded, and does not matter where nothing moves."""
+        """Room is rounded, and does not matter where nothing moves. Of a single operation nothing
+        hides the ends."""
         x, *r = [view.value.name in on_chip for view in op.reads]
         y = op.y.value.name in on_chip
         grain = max(1, self.spec.act_rows // GRAIN)
         free = act // grain * grain if act >= 4 * grain else act
         rows = of.most_made if part is Part.OWN else of.usually_made
         return TileContext(
-            rows, 0 if x and y and all(r) else free, x, y, bool(r and r[0]), part, of.most_made
+            rows,
+            0 if x and y and all(r) else free,
+            x,
+            y,
+            bool(r and r[0]),
+            part,
+            of.most_made,
+            ends=1.0 if len(self.ops) == 1 else ENDS,
         )
 
     def _best(self, index: int, place: TileContext, alone: bool) -> Candidate | None:
@@ -403,7 +411,8 @@ class FusionSearch:
             return PricedGroup(plan, *self.costs.of(candidate, chosen))
         cost = chosen[0].cost
         spent = 0.0 if self.energy is None else cost.picojoules(self.energy)
-        return PricedGroup(plan, cost.alone(self.spec.dram.latency_cycles), spent)
+        cycles = cost.alone(self.spec.dram.latency_cycles, candidate.places[0].ends)
+        return PricedGroup(plan, cycles, spent)
 
     def _chosen(self, candidate: GroupCandidate, alone: bool) -> list[Candidate] | None:
         """The best tiles for each operation; None if one has none that fit. Those of one that

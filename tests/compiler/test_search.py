@@ -76,10 +76,8 @@ def timed(layer: Layer, target: str) -> tuple[dict[ConvPlan, int], list[ConvPlan
     assert isinstance(op, ops.ConvOp)
     search = ConvSearch(op, spec)
     every = set(space(search))
-    ranked = [
-        each.plan
-        for each in search.ranked(TileContext(op.y.value.spatial[0], spec.act_rows), len(every))
-    ]
+    place = TileContext(op.y.value.spatial[0], spec.act_rows, ends=1.0)
+    ranked = [each.plan for each in search.ranked(place, len(every))]
     assert [GroupPlan(1, (ranked[0],))] == plan_region(region, spec)
     measure = tuning(1).measure
     cycles: dict[ConvPlan, int] = {}
