@@ -32,24 +32,34 @@ SEED = 1
 
 
 class RandomConvolution:
-    """A random convolution of a few filters, as the fast model and the reference take it."""
+    """A random convolution of a few filters, as the fast model and the reference take it. filters,
+    channels, kernel: how many, and the side of the kernel, where not random too."""
 
-    def __init__(self, spec: AccelSpec, rng: Rng, filters: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: AccelSpec,
+        rng: Rng,
+        filters: int | None = None,
+        channels: int | None = None,
+        kernel: int | None = None,
+    ) -> None:
         kind, weights = spec.kind, spec.format
-        channels, kernel = int(rng.integers(1, 40)), (int(rng.integers(1, 4)),) * 2
+        sizes = int(rng.integers(1, 40)), int(rng.integers(1, 4))
+        channels = channels or sizes[0]
+        sides = (kernel or sizes[1],) * 2
         count = filters or int(rng.integers(1, 24))
-        weight = rng.integers(-127, 128, (count, channels, *kernel)).astype(np.int8)
+        weight = rng.integers(-127, 128, (count, channels, *sides)).astype(np.int8)
         weight[rng.random(weight.shape) < rng.random()] = 0
         order = rng.permutation(count).astype(np.int32)
         if rng.random() < 0.5:  # the only order that some arrays take
             order.sort()
-        shape = Shape(channels, kernel[0] * kernel[1])
+        shape = Shape(channels, sides[0] * sides[1])
         self.table: FormatTable | None = weights.make_table(weight)
         self.matrix = to_reduction_order(weight)
         self.raw, self.lengths = weights.pack(self.matrix, shape, order, self.table)
         found = weights.unpack(self.raw, count, shape, self.table)
         self.unpacked = found
-        height, width = (int(size) for size in rng.integers(kernel[0], 10, 2))
+        height, width = (int(size) for size in rng.integers(sides[0], 10, 2))
         image = rng.integers(-128, 128, (channels, height, width))
         image[rng.random(image.shape) < rng.random()] = 0
         self.image = image
@@ -61,7 +71,7 @@ class RandomConvolution:
             width,
             int(rng.integers(-2, 1)),
             int(rng.integers(-2, 1)),
-            *kernel,
+            *sides,
             stride,
             stride,
             1,

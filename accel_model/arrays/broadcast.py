@@ -8,7 +8,7 @@ a unit works on it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import EVENTS, Case, Slot
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT, Price
+from zeroskip.accel_model.physics.traffic import SPLITS, WGT_WORD_BYTES, WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
 from zeroskip.accel_model.spec import AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import (
@@ -125,6 +125,34 @@ def waits(timing: ConvTiming, multipliers: int) -> dict[str, int]:
         "drain": timing.drain_wait * multipliers,
         "unused": timing.unused * multipliers,
     }
+
+
+def streams_sent(
+    timing: ConvTiming, words: int, rate: int, units: tuple[int, int], pipeline_cycles: int
+) -> ConvTiming:
+    """The time with a wait at the end for what WGT has still to send: where a pass has a weight or
+    two, its streams' headers take longer than its multiplies.
+
+    words: of streams that are read; rate: bytes of all banks in a cycle; units: that have a filter
+    in the last pass, and that have none.
+    """
+    late = -(-WGT_WORD_BYTES * words // rate) - (timing.cycles - pipeline_cycles)
+    if late <= 0:
+        return timing
+    used, unused = units
+    return replace(
+        timing,
+        cycles=timing.cycles + late,
+        drain_wait=timing.drain_wait + late * used,
+        unused=timing.unused + late * unused,
+    )
+
+
+def last_units(filters: int, slots: int, members: int = 1) -> tuple[int, int]:
+    """Units of ``slots`` gangs of so many members that have a filter in the last pass of so many
+    filters, and those that have none."""
+    used = (filters - 1) % slots + 1
+    return used * members, (slots - used) * members
 
 
 @lru_cache(maxsize=4096)

@@ -37,7 +37,9 @@ from zeroskip.accel_model.arrays.broadcast import (
     WindowEnergy,
     act_rows,
     ends,
+    last_units,
     output_groups,
+    streams_sent,
     sums_moved,
     waits,
 )
@@ -48,6 +50,7 @@ from zeroskip.accel_model.physics.common import (
     Datapath,
     node_of,
     rows_of_results,
+    stream_rate,
     unit_stream_bytes,
 )
 from zeroskip.accel_model.physics.cost import clocked, named
@@ -221,7 +224,14 @@ class CambriconX(Kind[CambriconGeometry]):
         array, window, filters = self.geometry(spec), case.window, case.filters
         count, outputs, together = len(filters), window.outputs, 1 << case.mode
         picks = window_picks(filters, array.window_rows, array.multipliers)
-        timing = self._timing(spec, case, picks)
+        words = filters.words * outputs - count * (outputs - 1)
+        timing = streams_sent(
+            self._timing(spec, case, picks),
+            words,
+            stream_rate(spec, self.datapath(spec)),
+            last_units(count, array.pes),
+            array.pipeline_cycles,
+        )
         groups, output_groups = -(-count // array.pes), -(-outputs // together)
         stored = int(filters.stored_counts.sum(dtype=np.int64))
         every, real = filters.products(window)
@@ -240,7 +250,7 @@ class CambriconX(Kind[CambriconGeometry]):
             {
                 "window_bytes": (groups * filters.shape.entries + stored) * outputs,
                 "act_rows": act_rows(case, groups),
-                "wgt_words": filters.words * outputs - count * (outputs - 1),
+                "wgt_words": words,
                 "acc_rows": sums_moved(case, array.pes),
                 "requantised": ends(case) * count * outputs,
             },

@@ -38,7 +38,9 @@ from zeroskip.accel_model.arrays.broadcast import (
     WindowEnergy,
     act_rows,
     ends,
+    last_units,
     output_groups,
+    streams_sent,
     sums_moved,
     useful_gangs,
     waits,
@@ -52,6 +54,7 @@ from zeroskip.accel_model.physics.common import (
     gang_selectors,
     node_of,
     rows_of_results,
+    stream_rate,
     unit_stream_bytes,
 )
 from zeroskip.accel_model.physics.cost import named
@@ -212,9 +215,16 @@ class Kang(Kind[KangGeometry]):
         array, window, filters = self.geometry(spec), case.window, case.filters
         slots, count, outputs = array.lanes >> case.mode, len(filters), window.outputs
         work = step_work(filters, array.group, slots)
-        timing = self._timing(spec, case, work)
         granule = self.granule(array, case.mode)
         groups, pixel_groups = -(-count // slots), -(-outputs // granule)
+        words = filters.words * pixel_groups
+        timing = streams_sent(
+            self._timing(spec, case, work),
+            words,
+            stream_rate(spec, self.datapath(spec)),
+            last_units(count, slots, 1 << case.mode),
+            array.pipeline_cycles,
+        )
         stored = int(filters.stored_counts.sum(dtype=np.int64))
         in_step = int(work[::slots].sum(dtype=np.int64))
         busy, stepped = timing.lane_busy * array.pixels, int(work.sum(dtype=np.int64))
@@ -233,7 +243,7 @@ class Kang(Kind[KangGeometry]):
             {
                 "window_bytes": (groups * filters.shape.entries + stored) * outputs,
                 "act_rows": act_rows(case, groups),
-                "wgt_words": filters.words * pixel_groups,
+                "wgt_words": words,
                 "acc_rows": sums_moved(case, slots),
                 "requantised": ends(case) * count * outputs,
             },

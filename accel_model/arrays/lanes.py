@@ -23,7 +23,7 @@ from zeroskip.accel_model.arrays.base import (
     StreamPlacement,
     Timing,
 )
-from zeroskip.accel_model.arrays.broadcast import useful_gangs, waits
+from zeroskip.accel_model.arrays.broadcast import last_units, streams_sent, useful_gangs, waits
 from zeroskip.accel_model.arrays.lane_geometry import (
     LANE_EVENTS,
     LANE_SPLITS,
@@ -50,7 +50,7 @@ from zeroskip.accel_model.formats import (
     reduction_steps_of,
 )
 from zeroskip.accel_model.isa.instructions import BLOCK
-from zeroskip.accel_model.physics.common import Datapath
+from zeroskip.accel_model.physics.common import Datapath, stream_rate
 from zeroskip.accel_model.physics.lane_array import (
     lane_datapath,
     lane_energy,
@@ -190,9 +190,17 @@ class LaneKind(Kind[LaneGeometry]):
         A weight that is not zero, in a dense array any weight, reads its entry. Streams are read
         again for every tile."""
         array, window, filters = self.geometry(spec), case.window, case.filters
-        timing, worked = self._timing(spec, case), self._worked(spec, case)
+        worked = self._worked(spec, case)
+        words = self._words(spec, case, worked)
         outputs, out_blocks, count = window.outputs, blocks(len(filters)), len(filters)
         slots, channels = array.lanes >> case.mode, filters.shape.channels
+        timing = streams_sent(
+            self._timing(spec, case),
+            words,
+            stream_rate(spec, self.datapath(spec)),
+            last_units(count, slots, 1 << case.mode),
+            array.pipeline_cycles,
+        )
         groups, fetched = -(-count // slots), int(worked.outputs.sum())
         copies = groups if self.lock_step else count
         read = groups * channels * fetched
@@ -206,7 +214,7 @@ class LaneKind(Kind[LaneGeometry]):
             {
                 "window_bytes": copies * channels * fetched + read,
                 "act_rows": blocks(channels) * groups * fetched + ends * out_blocks * outputs,
-                "wgt_words": self._words(spec, case, worked),
+                "wgt_words": words,
                 "acc_rows": ((not case.first) + (not case.last)) * sums * outputs,
                 "requantised": ends * count * outputs,
             },

@@ -58,7 +58,9 @@ class BroadcastMachine:
             conv.left + ox * conv.stride[1] + s * conv.dilation[1],
         )
 
-    def run(self, limit: int = 1_000_000) -> Outcome:
+    def run(self, sent: int = 0, limit: int = 1_000_000) -> Outcome:
+        """sent: when WGT has sent all streams, for which units wait at the end; RuntimeError if
+        the array is not finished after ``limit`` cycles."""
         design = self.design
         units = [
             BroadcastUnit(self, slot, m)
@@ -88,7 +90,7 @@ class BroadcastMachine:
             self.outcome.cycles += 1
             if self.outcome.cycles > limit:
                 raise RuntimeError(f"the array is not finished after {limit} cycles")
-        for _ in range(design.pipeline_cycles):
+        for _ in range(max(0, sent - self.outcome.cycles) + design.pipeline_cycles):
             self.outcome.cycles += 1
             for unit in units:
                 self.spent[unit.at_the_end] += design.multipliers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from zeroskip.accel_model.reference.broadcast import BroadcastMachine
 from zeroskip.accel_model.reference.broadcast_design import BroadcastRow, Cycle, Design, Product
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
+from zeroskip.accel_model.reference.filters import cycles_to_send
 from zeroskip.accel_model.spec import AccelSpec
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution on the target's elements. Streams are read again for every output,
     their headers of a word are not."""
     design = Elements(cast("CambriconGeometry", spec.array), conv)
-    outcome = BroadcastMachine(design, spec.sram.act_banks).run()
     outputs = conv.output[0] * conv.output[1]
     headers = (outputs - 1) * len(conv.streams)
-    outcome.read_words(outputs * sum(map(len, conv.streams)) // 4 - headers)
+    words = outputs * sum(map(len, conv.streams)) // 4 - headers
+    machine = BroadcastMachine(design, spec.sram.act_banks)
+    outcome = machine.run(cycles_to_send(spec, words))
+    outcome.read_words(words)
     return outcome.counted()

@@ -123,6 +123,11 @@ def stream_rate(spec: AccelSpec) -> int:
     return spec.wgt_banks * (spec.kind.datapath(spec).stream_bytes or row_of_wgt(spec))
 
 
+def cycles_to_send(spec: AccelSpec, words: int) -> int:
+    """Cycles in which WGT sends so many words of streams, all banks together."""
+    return -(-WORD * words // stream_rate(spec))
+
+
 def supply(spec: AccelSpec, conv: Convolution, outcome: Outcome, *more: tuple[int, int]) -> None:
     """Wait for what memories have still to send: inputs and operand of ACT, a row of each bank in a
     cycle, and streams of WGT, as much of each bank as the bus brings. more: bytes of other ways,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from zeroskip.accel_model.reference.broadcast import BroadcastMachine
 from zeroskip.accel_model.reference.broadcast_design import BroadcastRow, Cycle, Design, Product
 from zeroskip.accel_model.reference.convolution import Convolution, Outcome
+from zeroskip.accel_model.reference.filters import cycles_to_send
 from zeroskip.accel_model.spec import AccelSpec
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution on the target's lanes. Streams are read once for every tile."""
     design = KangLanes(cast("KangGeometry", spec.array), conv)
     machine = BroadcastMachine(design, spec.sram.act_banks)
-    outcome = machine.run()
-    outcome.read_words(len(machine.tiles) * sum(map(len, conv.streams)) // 4)
+    words = len(machine.tiles) * sum(map(len, conv.streams)) // 4
+    outcome = machine.run(cycles_to_send(spec, words))
+    outcome.read_words(words)
     return outcome.counted()

@@ -9,6 +9,8 @@ spent on. Thousands of times slower than ``lanes.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from zeroskip.accel_model.reference.convolution import (
@@ -19,6 +21,7 @@ from zeroskip.accel_model.reference.convolution import (
     Outcome,
 )
 from zeroskip.accel_model.reference.fetch import FetchUnit, WindowBuffer
+from zeroskip.accel_model.reference.filters import cycles_to_send
 from zeroskip.accel_model.reference.streams import Weight, WeightReader
 from zeroskip.accel_model.spec import AccelSpec
 
@@ -319,9 +322,14 @@ def free_stages(window: WindowBuffer, lanes: list[Lane]) -> None:
 
 
 def step_conv(
-    array: LaneGeometry, banks: int, conv: Convolution, limit: int = 1_000_000
+    array: LaneGeometry,
+    banks: int,
+    conv: Convolution,
+    send: Callable[[int], int] = lambda words: 0,
+    limit: int = 1_000_000,
 ) -> Outcome:
-    """Run a convolution; RuntimeError if it is not finished after ``limit`` cycles."""
+    """Run a convolution; RuntimeError if it is not finished after ``limit`` cycles. send: cycles in
+    which WGT sends so many words of streams, for which lanes wait at the end."""
     outcome = Outcome()
     plan, window = ConvolutionWalk(array, conv, banks), WindowBuffer(array.window_entries)
     drain = Drain(plan, outcome)
@@ -352,9 +360,10 @@ def step_conv(
         outcome.cycles += 1
         if outcome.cycles > limit:
             raise RuntimeError(f"the array is not finished after {limit} cycles")
-    outcome.cycles += array.pipeline_cycles
+    left = max(0, send(outcome.events["wgt_words"]) - outcome.cycles) + array.pipeline_cycles
+    outcome.cycles += left
     for lane in lanes:
-        outcome.events[lane.at_the_end] += array.pipeline_cycles
+        outcome.events[lane.at_the_end] += left
     if conv.last and conv.operand_row is not None:
         outcome.events["par_read"] += ROW
     outcome.events["cycles"] = outcome.cycles
@@ -364,7 +373,7 @@ def step_conv(
 def step(spec: AccelSpec, conv: Convolution) -> Outcome:
     """A convolution on the target's lanes."""
     array = cast("LaneGeometry", spec.array)
-    outcome = step_conv(array, spec.sram.act_banks, conv)
+    outcome = step_conv(array, spec.sram.act_banks, conv, partial(cycles_to_send, spec))
     for slot, counted in (
         ("imbalance", "imbalance"),
         ("drain", "drain_wait"),

@@ -13,7 +13,9 @@ from conftest import SEED
 from zeroskip.accel_model import physics
 from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.conformance import CHECKS, RandomConvolution, failures
+from zeroskip.accel_model.physics.common import stream_rate
 from zeroskip.accel_model.physics.part import PartPort, Resource
+from zeroskip.accel_model.physics.traffic import WGT_WORD_BYTES
 from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
 
 TILES = 30
@@ -104,3 +106,23 @@ def test_an_array_without_products_waits_for_what_is_sent(target: str) -> None:
         assert (timing.cycles, timing.slots["supply"]) == (outcome.cycles, outcome.slots["supply"])
         waited += timing.slots["supply"]
     assert waited or target != "eyeriss256"
+
+
+@pytest.mark.parametrize("target", ["dense256", "sparse256", "pattern256", "kang256", "nm256"])
+def test_streams_longer_than_their_multiplies_are_waited_for(target: str) -> None:
+    """A pass of one weight, and of as many results as are drained in a cycle, was over in a cycle,
+    in which a lane's bank gives one of the two words of its stream (seed 20262669 of ``make
+    fuzz``)."""
+    spec = load_spec(target)
+    small = {"lanes": 16, "pixels": 1, "max_gang": 1, "drain_width": 16, "pipeline_cycles": 2}
+    spec = replace(spec, array=replace(spec.array, **small))  # type: ignore[type-var]
+    late = 0
+    for number in range(12):
+        tile = RandomConvolution(spec, np.random.default_rng([SEED, number]), 80, 1, 1)
+        for check in ("ports", "slots", "reference"):
+            assert not CHECKS[check](spec, tile), f"seed {SEED}, tile {number}"
+        rate = stream_rate(spec, spec.kind.datapath(spec))
+        timing = spec.kind.conv(spec, tile.case)
+        words = timing.events["wgt_words"]
+        late += timing.cycles == -(-WGT_WORD_BYTES * words // rate) + 2
+    assert late
