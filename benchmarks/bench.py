@@ -1,6 +1,6 @@
 """Every figure that has a target, measured and marked MISSED where it is not met (``make bench``).
 
-    python benchmarks/bench.py [--only cycles time memory scaling] [--markdown FILE]
+    python benchmarks/bench.py [--only cycles time memory scaling arrays] [--markdown FILE]
 
 Cycles are the machine's own, of whole 224x224 networks with seeded weights, pooling, additions and
 classifiers included, against the sum of the layers' bounds. A ratio of times is taken in one
@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import networks  # noqa: E402 - found through the path above
+from zeroskip.accel_model.spec import equal_targets  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,28 @@ def scaling() -> Iterator[Figure]:
         yield Figure(f"run {network}: {found['run']:.2f} s", found["run"] / giga, unit="s/GMAC")
 
 
+def arrays() -> Iterator[Figure]:
+    """ResNet-50 with 75 % of its weights gone on every array: compiled with no schedule cached,
+    time only, numbers and time against the lane array's."""
+    lanes = _child("on_array", "sparse256")["run"]
+    for target in equal_targets():
+        found = _child("on_array", target)
+        yield Figure(f"compile, {target}", found["compile"], 60, "s")
+        yield Figure(f"time only, {target}", found["time"], 3, "s")
+        yield Figure(
+            f"numbers and time, {target}: {found['run']:.2f} s, sparse256 {lanes:.2f} s",
+            found["run"] / lanes,
+            4,
+            "ratio",
+        )
+
+
 SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
     "cycles": cycles,
     "time": times,
     "memory": memory,
     "scaling": scaling,
+    "arrays": arrays,
 }
 
 
@@ -225,6 +243,27 @@ def simulating(network: str) -> dict[str, float]:
     return seconds
 
 
+def on_array(target: str) -> dict[str, float]:
+    """Seconds of a compile of ResNet-50, 75 % of whose weights are gone, and of the fastest of
+    three runs without and with numbers."""
+    import numpy as np
+
+    from models.zoo import MODELS, prune_unstructured
+    from zeroskip.compiler.driver import compile as compile_network
+    from zeroskip.runtime.execution.session import Session
+
+    model = prune_unstructured(MODELS["resnet50"](), 0.75)
+    image = np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        made = compile_network(model, target, method="minmax", cache=folder)
+        seconds = {"compile": time.perf_counter() - started}
+    session = Session(made)
+    session.run({"image": image})  # compiles what numba has not yet
+    seconds["run"] = _fastest(lambda: session.run({"image": image}))
+    return seconds | {"time": _fastest(session.time)}
+
+
 def write_vgg(folder: str) -> dict[str, float]:
     """Write VGG-16. A process of its own: the peak of one that starts a command counts as the
     command's, as its memory is the starter's until it is replaced."""
@@ -275,7 +314,16 @@ def scale(network: str) -> dict[str, float]:
 
 CHILDREN = {
     made.__name__: made
-    for made in (tuned, compiling, simulating, write_vgg, compile_peak, run_peak, scale)
+    for made in (
+        tuned,
+        compiling,
+        simulating,
+        on_array,
+        write_vgg,
+        compile_peak,
+        run_peak,
+        scale,
+    )
 }
 
 

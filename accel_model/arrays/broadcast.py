@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import EVENTS, Case, Slot
 from zeroskip.accel_model.physics.cost import clocked, named
-from zeroskip.accel_model.physics.traffic import SPLITS, WGT_WORD_BYTES, WINDOW_SPLIT, Price
+from zeroskip.accel_model.physics.traffic import SPLITS, WINDOW_SPLIT, Price
 from zeroskip.accel_model.program.tensor_layout import accumulator_rows, blocks
-from zeroskip.accel_model.spec import AccelSpec, number
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, number
 from zeroskip.accel_model.timing.lane_array import (
     ConvTiming,
     OutputGroups,

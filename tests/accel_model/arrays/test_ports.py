@@ -15,8 +15,7 @@ from zeroskip.accel_model.arrays.base import ArrayError
 from zeroskip.accel_model.conformance import CHECKS, RandomConvolution, failures
 from zeroskip.accel_model.physics.common import stream_rate
 from zeroskip.accel_model.physics.part import PartPort, Resource
-from zeroskip.accel_model.physics.traffic import WGT_WORD_BYTES
-from zeroskip.accel_model.spec import AccelSpec, load_spec, targets
+from zeroskip.accel_model.spec import WGT_WORD_BYTES, AccelSpec, load_spec, targets
 
 TILES = 30
 COMMON = ("ACT", "WGT", "ACC", "PAR", "staging", "result tables")  # memories of every target
