@@ -148,18 +148,21 @@ class PatchShare:
     strips: Strips
 
     def of(self, high: int, wide: int) -> float:
-        """For patches of ``high`` rows and ``wide`` columns, exact where windows of one border do
-        not reach over the patches there."""
+        """For patches of ``high`` rows and ``wide`` columns."""
         return _patch_share(self, high, wide)
 
 
 @lru_cache(maxsize=1 << 14)
 def _patch_share(share: PatchShare, high: int, wide: int) -> float:
-    """From patches at the borders: those in between of a line of patches are alike. 1 for none."""
+    """From patches at the borders: those in between of a line of patches, which see no padding, are
+    alike. 1 for none."""
     whole, worked = share.window, 0
     if not high * wide:
         return 1.0
-    down, right = _lines(whole.out_height, high), _lines(whole.out_width, wide)
+    down, right = (
+        _lines(taps.all(axis=0), size)
+        for taps, size in zip(whole.inside(), (high, wide), strict=True)
+    )
     for y, rows, times in down:
         for x, cols, often in right:
             patch = whole._replace(
@@ -172,14 +175,14 @@ def _patch_share(share: PatchShare, high: int, wide: int) -> float:
     return worked / (whole.taps * whole.outputs)
 
 
-def _lines(total: int, size: int) -> list[tuple[int, int, int]]:
-    """(first position, positions, how many such pieces) of an axis that is cut into pieces."""
-    whole, rest = divmod(total, size)
-    found = [(0, size, 1)]
-    if whole > 2:
-        found.append((size, size, whole - 2))
-    if whole > 1:
-        found.append(((whole - 1) * size, size, 1))
+def _lines(within: Bools, size: int) -> list[tuple[int, int, int]]:
+    """(first position, positions, how many such pieces) of an axis that is cut into pieces; within:
+    bool [positions], whether they see no padding."""
+    whole, rest = divmod(len(within), size)
+    whole_ones = within[: whole * size].reshape(whole, size).all(axis=1)
+    found = [(int(at) * size, size, 1) for at in np.flatnonzero(~whole_ones)]
+    if whole_ones.any():
+        found.append((int(np.argmax(whole_ones)) * size, size, int(whole_ones.sum())))
     if rest:
         found.append((whole * size, rest, 1))
     return found
