@@ -160,7 +160,7 @@ def _patch_share(share: PatchShare, high: int, wide: int) -> float:
     if not high * wide:
         return 1.0
     down, right = (
-        _lines(taps.all(axis=0), size)
+        _lines(np.asarray(taps.all(axis=0)), size)
         for taps, size in zip(whole.inside(), (high, wide), strict=True)
     )
     for y, rows, times in down:
