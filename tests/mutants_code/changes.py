@@ -21,6 +21,7 @@ from tests.mutants_code.of_norms import NORMS
 from tests.mutants_code.of_operators import OPERATORS
 from tests.mutants_code.of_padding import PADDING
 from tests.mutants_code.of_pages import PAGES
+from tests.mutants_code.of_prices import OF_PRICES
 from tests.mutants_code.of_relay import RELAY
 from tests.mutants_code.of_relay_passes import RELAY_PASSES
 from tests.mutants_code.of_report import REPORT
@@ -36,6 +37,7 @@ CHANGES: tuple[Change, ...] = (
     *ARRAYS,
     *STORAGE,
     *PADDING,
+    *OF_PRICES,
     *COMPILER,
     *BOUNDS,
     *JUDGES_OF_COMPILER,

@@ -117,7 +117,7 @@ def test_streams_longer_than_their_multiplies_are_waited_for(target: str) -> Non
     spec = replace(spec, array=replace(spec.array, **small))  # type: ignore[type-var]
     late = 0
     for number in range(12):
-        tile = RandomConvolution(spec, np.random.default_rng([SEED, number]), 80, 1, 1)
+        tile = RandomConvolution(spec, np.random.default_rng([SEED, number]), 75, 1, 1)
         for check in ("ports", "slots", "reference"):
             assert not CHECKS[check](spec, tile), f"seed {SEED}, tile {number}"
         rate = stream_rate(spec, spec.kind.datapath(spec))
