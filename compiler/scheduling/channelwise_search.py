@@ -65,7 +65,7 @@ class ChannelSearch:
             costs = self._costs(place, cuts, sets)
             if costs.fits.any():
                 shared = None if alone else self.spec.wgt_rows
-                order = costs.order(count, shared, objective, self.energy, place.ends)
+                order = costs.order(count, shared, objective, self.energy)
                 return [self._choice(cuts, at, costs.pick(at)) for at in order]
         return []
 

@@ -132,8 +132,8 @@ ARRAYS: tuple[Change, ...] = (
     Change(
         "accel_model/arrays/cambricon_x.py",
         "streams are read once, not for every output",
-        '"wgt_words": filters.words * outputs - count * (outputs - 1),',
-        '"wgt_words": filters.words,',
+        "        words = filters.words * outputs - count * (outputs - 1)",
+        "        words = filters.words",
         f"{TILES}[cambricon_x]",
     ),
     Change(

@@ -47,8 +47,8 @@ PADDING = (
     Change(
         FILE,
         "patches at the end of an image are priced like those at its top",
-        "found.append(((whole - 1) * size, size, 1))",
-        "found.append((0, size, 1))",
+        "[(int(at) * size, size, 1) for at",
+        "[(0, size, 1) for at",
         "accel_model/test_padding.py",
     ),
     Change(
