@@ -73,7 +73,7 @@ class TileContext:
     they stay on chip, so that no tile of them is moved. In a group whose last operation trails,
     part: whether the operation is that one or another of the group, whose steps take turns; sums:
     rows of ACC that are taken. ends: of what it loads before its first step and stores after its
-    last, the share that nothing hides."""
+    last, the share that nothing hides, by which convolutions are ranked."""
 
     rows: int
     act: int
