@@ -36,7 +36,7 @@ SMALLEST = 0.1  # of the networks of layers
 SHRINK_SECONDS = 120
 BATCH = 20  # cases that a process is given at once
 ROWS = ("the oracle", "the oracle and TVM", "TVM, as ONNX models")
-BATCHES = 10  # after which a process is replaced, as TVM keeps what it compiled
+BATCHES = 10  # of a process, on the average, before all are replaced: TVM keeps what it compiled
 
 
 class FuzzRequest(NamedTuple):
@@ -91,15 +91,18 @@ def results(wanted: list[FuzzRequest], jobs: int) -> Iterator[FuzzResult]:
         for batch in batches:
             yield from attempt(batch)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=BATCHES) as pool:
-        waiting = {pool.submit(attempt, batch): batch for batch in batches}
-        for done in as_completed(waiting):
-            try:
-                yield from done.result()
-            except BrokenProcessPool:
-                first = waiting[done][0]
-                verdict = FuzzVerdict("failed", "a process died", "a process died in this batch")
-                yield FuzzResult(first, verdict)
+    # Not max_tasks_per_child: where all workers end at once, Python 3.11 starts none in their place
+    # and waits for ever.
+    for first in range(0, len(batches), jobs * BATCHES):
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            some = batches[first : first + jobs * BATCHES]
+            waiting = {pool.submit(attempt, batch): batch for batch in some}
+            for done in as_completed(waiting):
+                try:
+                    yield from done.result()
+                except BrokenProcessPool:
+                    verdict = FuzzVerdict("failed", "a process died", "a process died in its batch")
+                    yield FuzzResult(waiting[done][0], verdict)
 
 
 def save(result: FuzzResult) -> None:
