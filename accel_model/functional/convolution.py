@@ -39,7 +39,7 @@ Float32 = npt.NDArray[np.float32]
 EXACT = 1 << 24  # whole numbers that float32 holds
 EXACT_WIDE = 1 << 53  # and float64
 ROOM = 1 << 17  # inputs that are laid out at a time, if not more are needed for a column
-SHORT = 32  # terms below which a reduction is not worth vectors of terms
+TERMS = 16  # a reduction is made as long as a multiple of them: no vector is begun and not filled
 
 
 class Lines(NamedTuple):
@@ -65,8 +65,8 @@ def largest_array(window: OperandWindow, channels: int, filters: int, value_byte
     """Bytes of the largest array that ``Convolver`` needs."""
     lines, real = lines_of(window, channels), 4 * value_bytes
     return max(
-        real * max(ROOM, lines.number * lines.terms),
-        filters * window.taps * channels,
+        real * (max(ROOM, lines.number * lines.terms) + TERMS),
+        filters * _filled(window.taps * channels),
         real * window.outputs * filters,
     )
 
@@ -78,7 +78,7 @@ class Convolver:
     """
 
     def __init__(self, sum_bits: int = 32) -> None:
-        self._room = self._rows = self._totals = np.empty(0, np.float32)
+        self._room = self._rows = np.zeros(0, np.float32)
         self._places = np.empty((2, 4), np.int64)
         self._sum_bits = sum_bits
 
@@ -90,40 +90,58 @@ class Convolver:
         """
         lines, wide = lines_of(window, channels), act.dtype == np.uint16
         real = np.float64 if wide else np.float32
-        weights, terms, edges = _weights(filters, window, real, self._sum_bits)
+        weights, edges = _weights(filters, window, real, self._sum_bits)
         steps = (window.out_width - 1) * window.col_stride, (window.cols - 1) * window.col_dilation
-        self._room = _at_least(self._room, max(ROOM, lines.number * lines.terms), real)
+        size = max(ROOM, lines.number * lines.terms)
+        self._room = _at_least(self._room, size + TERMS, real)
         self._rows = _at_least(self._rows, 2 * BLOCK * (sum(steps) + 1), real)
-        self._totals = _at_least(self._totals, 4 * terms.shape[1], real)
         made = np.empty if len(weights) % BLOCK == 0 else np.zeros
         shape = len(act), blocks(len(weights)), window.outputs, BLOCK
         sums: Int32 = made(shape, np.int64 if wide else np.int32)
-        rooms = self._room, self._rows, self._totals, self._places
-        _convolve(act, window, channels, lines, weights, terms, edges, *rooms, sums)
+        rooms = self._room, self._rows, self._places
+        _convolve(act, window, channels, lines, weights, edges, *rooms, sums)
         return sums
 
 
 def _at_least(room: Float32, size: int, real: type) -> Float32:
-    """Room for so many floats of a type: what there is, if it is enough."""
-    return room if len(room) >= size and room.dtype == real else np.empty(size, real)
+    """Room for so many floats of a type, all of them finite: what there is, if it is enough."""
+    return room if len(room) >= size and room.dtype == real else np.zeros(size, real)
+
+
+def _filled(terms: int) -> int:
+    """Terms of a reduction with the zeros behind it."""
+    return -(-terms // TERMS) * TERMS
 
 
 def _weights(
     filters: FilterSet, window: OperandWindow, real: type, sum_bits: int
-) -> tuple[Int8, Float32, Int64]:
-    """As ``_convolve`` takes them: int8 [F, E]; float32 [E, F], of short reductions, or as ``real``
-    is; int64 [pieces + 1], where a reduction is cut."""
+) -> tuple[Int8, Int64]:
+    """As ``_convolve`` takes them: int8 [F, E]; int64 [pieces + 1], where a reduction is cut."""
     key = (window.rows, window.cols, window.limits)
-    found: tuple[Int8, Float32, Int64] | None = filters.memo.get(key)
+    found: tuple[Int8, Int64] | None = filters.memo.get(key)
     if found is None:
         check_fit(filters.matrix, *window.limits, sum_bits)
-        made = np.empty_like(filters.matrix)
-        _by_rows(filters.matrix, filters.order, window.rows, window.cols, made)
-        short = made.T if made.shape[1] < SHORT else np.empty((0, 0))
+        made = _by_rows(filters, window.rows, window.cols)
         exact = EXACT if real is np.float32 else EXACT_WIDE
-        edges = exact_pieces(made, *window.limits, exact)
-        found = filters.memo[key] = made, np.ascontiguousarray(short, real), edges
+        found = filters.memo[key] = made, exact_pieces(made, *window.limits, exact)
     return found
+
+
+def _by_rows(filters: FilterSet, rows: int, cols: int) -> Int8:
+    """Weights as ``_columns`` counts them, int8 [F, E], filters by channel: kernel rows outermost,
+    where the canonical order has blocks of 16 channels outermost; zeros to a multiple of
+    ``TERMS``."""
+    count, terms = filters.matrix.shape
+    wide = filters.shape.channels * cols
+    made = np.zeros((count, _filled(terms)), np.int8)
+    lines = made[:, :terms].reshape(count, rows, wide)
+    whole = wide - filters.shape.channels % BLOCK * cols
+    for first, end, size in ((0, whole, BLOCK * cols), (whole, wide, wide - whole)):
+        if first < end:
+            given = filters.matrix[:, rows * first : rows * end].reshape(count, -1, rows, size)
+            into = lines[:, :, first:end].reshape(count, rows, -1, size)
+            into[filters.order] = given.swapaxes(1, 2)
+    return made
 
 
 def exact_pieces(weights: Int8, low: int, high: int, exact: int = EXACT) -> Int64:
@@ -220,25 +238,6 @@ def _columns(
 
 
 @njit_cached
-def _by_rows(matrix: Int8, order: Int32, rows: int, cols: int, out: Int8) -> None:
-    """Weights as ``_columns`` counts them: int8 [F, E], kernel rows outermost, filters by channel.
-
-    matrix: int8 [F, E], canonical order of ``rows`` x ``cols`` taps; filter f is channel order[f].
-    """
-    channels = matrix.shape[1] // (rows * cols)
-    for f in range(len(matrix)):
-        e = 0
-        for first in range(0, channels, 16):
-            size = min(16, channels - first) * cols
-            for r in range(rows):
-                at = (r * channels + first) * cols
-                line, given = out[order[f], at : at + size], matrix[f, e:]
-                for k in range(len(line)):
-                    line[k] = given[k]
-                e += size
-
-
-@njit_cached
 def _reach(weights: Int8, first: int, end: int, low: int, high: int) -> int:
     """The greatest magnitude that a sum of some products of terms ``first..end`` of a filter can
     have if the inputs are ``low..high``, low <= 0 <= high. weights: int8 [F, E]."""
@@ -271,8 +270,10 @@ def _place(image: int, output: int, shape: tuple[int, int, int, int]) -> int:
 
 @njit_cached_reassociating
 def _products(
-    inputs: Float32,
+    flat: Float32,
     columns: int,
+    column: int,
+    line_terms: int,
     weights: Int8,
     edges: Int64,
     first_x: int,
@@ -282,19 +283,19 @@ def _products(
 ) -> None:
     """``_convolve`` for the outputs from column ``first_x`` on, of ``width`` in a row.
 
-    inputs: float32 [N * columns, lines, K]; an output takes its line and those after it. The sums
-    of 4 outputs and 4 filters are made together, in registers.
+    flat: float32, N * columns, each of ``column`` inputs, lines of ``line_terms``; an output takes
+    its line and those after it, and what is behind them by weights that are 0. The sums of 4
+    outputs and 4 filters are made together, in registers.
     """
-    of = inputs.dtype.type
-    lines, terms, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
+    of, outputs = flat.dtype.type, sums.shape[2]
     tall, count = outputs // width, len(sums) * columns * (outputs // width)
-    flat, made, whole = inputs.reshape(-1), sums.reshape(-1), len(weights) // 4 * 4
+    made, whole = sums.reshape(-1), len(weights) // 4 * 4
     at, place = places[0], places[1]
     for n in range(0, count, 4):
         together = min(4, count - n)
         for i in range(together):
             x, y = (n + i) // tall, (n + i) % tall
-            at[i] = (x * lines + y) * terms
+            at[i] = x * column + y * line_terms
             place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
         for piece in range(len(edges) - 1 if together == 4 else 0):
             first, end = edges[piece], edges[piece + 1]
@@ -344,59 +345,6 @@ def _products(
                 )
 
 
-@njit_cached_reassociating
-def _short_products(
-    inputs: Float32,
-    columns: int,
-    terms: Float32,
-    first_x: int,
-    width: int,
-    totals: Float32,
-    places: Int64,
-    sums: Int32,
-) -> None:
-    """``_products`` of reductions of few terms, float32 [E, F]: vectors are of filters."""
-    lines, size, outputs = inputs.shape[1], inputs.shape[2], sums.shape[2]
-    tall, count = outputs // width, len(sums) * columns * (outputs // width)
-    flat, made = inputs.reshape(-1), sums.reshape(-1)
-    of, filters = totals.dtype.type, terms.shape[1]
-    t0, t1 = totals[:filters], totals[filters : 2 * filters]
-    t2, t3 = totals[2 * filters : 3 * filters], totals[3 * filters : 4 * filters]
-    at, place = places[0], places[1]
-    for i in range(4):
-        at[i] = 0
-    for n in range(0, count, 4):
-        together = min(4, count - n)  # of fewer than 4 the others are old ones again
-        for i in range(together):
-            x, y = (n + i) // tall, (n + i) % tall
-            at[i] = (x * lines + y) * size
-            place[i] = _place(x // columns, y * width + first_x + x % columns, sums.shape)
-        for f in range(len(t0)):
-            t0[f] = t1[f] = t2[f] = t3[f] = of(0)
-        x0, x1, x2, x3 = flat[at[0] :], flat[at[1] :], flat[at[2] :], flat[at[3] :]
-        for e in range(0, len(terms) - 2, 3):
-            u, v, w = terms[e], terms[e + 1], terms[e + 2]
-            a0, a1, a2, b0, b1, b2 = x0[e], x0[e + 1], x0[e + 2], x1[e], x1[e + 1], x1[e + 2]
-            c0, c1, c2, d0, d1, d2 = x2[e], x2[e + 1], x2[e + 2], x3[e], x3[e + 1], x3[e + 2]
-            for f in range(len(u)):
-                t0[f] += a0 * u[f] + a1 * v[f] + a2 * w[f]
-                t1[f] += b0 * u[f] + b1 * v[f] + b2 * w[f]
-                t2[f] += c0 * u[f] + c1 * v[f] + c2 * w[f]
-                t3[f] += d0 * u[f] + d1 * v[f] + d2 * w[f]
-        for e in range(len(terms) // 3 * 3, len(terms)):
-            u, a0, b0, c0, d0 = terms[e], x0[e], x1[e], x2[e], x3[e]
-            for f in range(len(u)):
-                t0[f] += a0 * u[f]
-                t1[f] += b0 * u[f]
-                t2[f] += c0 * u[f]
-                t3[f] += d0 * u[f]
-        for i in range(together):
-            for first in range(0, filters, 16):
-                line, total = made[place[i] + first * outputs :], totals[i * filters + first :]
-                for c in range(min(16, filters - first)):
-                    line[c] = int(total[c])
-
-
 @njit_cached
 def _convolve(
     act: Bytes,
@@ -404,24 +352,23 @@ def _convolve(
     channels: int,
     lines: Lines,
     weights: Int8,
-    terms: Float32,
     edges: Int64,
     room: Float32,
     rows: Float32,
-    totals: Float32,
     places: Int64,
     sums: Int32,
 ) -> None:
     """Sums of the products of inputs and weights, int32 [N, blocks, outputs, 16]; they must fit.
 
-    weights: int8 [F, E] as ``_by_rows`` makes them. terms: of the type of ``room``, [E, F], the
-    same, or nothing. edges: int64 [pieces + 1], where a reduction is cut so that floats are exact
-    (``_reach``). room: float32 or float64, for one column of outputs at least. rows, totals:
-    for ``_columns`` and 4 * F. places: int64 [2, 4], where four outputs have their inputs and sums.
+    weights: int8 [F, E] as ``_by_rows`` makes them. edges: int64 [pieces + 1], where a reduction is
+    cut so that floats are exact (``_reach``). room: float32 or float64, all finite, for one column
+    of outputs and ``TERMS`` more at least. rows: for ``_columns``. places: int64 [2, 4], where four
+    outputs have their inputs and sums.
     """
     size = lines.number * lines.terms
-    wide = min(w.out_width, len(room) // size)
-    together = max(1, len(room) // (size * w.out_width))  # images
+    columns_at_once = (len(room) - TERMS) // size
+    wide = min(w.out_width, columns_at_once)
+    together = max(1, columns_at_once // w.out_width)  # images
     for first in range(0, len(act), together):
         made = sums[first : first + together]
         for x in range(0, w.out_width, wide):
@@ -439,7 +386,6 @@ def _convolve(
                     rows,
                     inputs[i * columns : (i + 1) * columns],
                 )
-            if len(terms):
-                _short_products(inputs, columns, terms, x, w.out_width, totals, places, made)
-            else:
-                _products(inputs, columns, weights, edges, x, w.out_width, places, made)
+            _products(
+                room, columns, size, lines.terms, weights, edges, x, w.out_width, places, made
+            )
