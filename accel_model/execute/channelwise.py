@@ -32,6 +32,7 @@ from zeroskip.accel_model.execute.results import (
 from zeroskip.accel_model.execute.state import State
 from zeroskip.accel_model.formats import DENSE, Shape
 from zeroskip.accel_model.functional.convolution import check_fit
+from zeroskip.accel_model.functional.pooling import held_values
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.memory.access_check import Access
 from zeroskip.accel_model.memory.faults import InstructionFault
@@ -61,11 +62,12 @@ class OperandRows(NamedTuple):
 
 def _footprint(state: State, channels: int, reads: list[Access]) -> Footprint:
     window = state.window()
+    values = max(window.outputs, window.taps, held_values(window))
     return Footprint.of(
         reads,
         write_output(state, channels),
         work=window.outputs * channels * window.taps,
-        largest=4 * state.value_bytes * channels * max(window.outputs, window.taps),
+        largest=4 * state.value_bytes * channels * values,
     )
 
 

@@ -1,1 +1,1 @@
-"""The numbers: convolutions, pools and additions over activations, compiled."""
+"""The numbers: convolutions, additions and products compiled, pools by numpy."""

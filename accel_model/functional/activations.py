@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroskip.accel_model.arrays.base import FilterSet
-from zeroskip.accel_model.functional import kernels
+from zeroskip.accel_model.functional import kernels, pooling
 from zeroskip.accel_model.functional.convolution import Convolver
 from zeroskip.accel_model.functional.kernels import Int8, Int32, Int64
+from zeroskip.accel_model.functional.pooling import Integers
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.memory.faults import InstructionFault
 from zeroskip.accel_model.memory.memories import Bytes, Memories
@@ -28,6 +29,8 @@ from zeroskip.accel_model.memory.operand_window import (
     Target,
 )
 from zeroskip.accel_model.program.tensor_layout import blocks
+
+Sums = TypeVar("Sums", Int32, Integers)
 
 INT8 = 127  # the greatest value
 SUMS = 1 << 20  # bytes of the sums of several images
@@ -131,25 +134,23 @@ class ActivationMath:
     def average(self, window: OperandWindow, channels: int, y: Target, scale: Bytes) -> None:
         """scale: uint8 [16], the row of PAR with multiplier and shift."""
         mult, shift = struct.unpack("<iB", scale[:5].tobytes())
-        ones = np.ones((window.taps, channels), np.int8)
         low, high = window.limits
         reach = window.taps * max(-low, high)
 
-        def write(held: Int32, act: Bytes, y: Target) -> None:
-            _check_scale(*kernels.finish_average(held, act, channels, mult, shift, y, reach))
+        def write(held: Integers, act: Bytes, y: Target) -> None:
+            _check_scale(*pooling.write_averages(held, act, channels, mult, shift, y, reach))
 
-        for images, sums in self._weighted_sums(window, ones):
+        for images in self._together(window, channels):
+            sums = pooling.sums(self._act[images], window, blocks(channels), self._sum_type)
             self._write(write, sums, images, channels, y)
 
     def maxima(self, window: OperandWindow, channels: int, y: Target) -> None:
         def write(held: Int32, act: Bytes, y: Target) -> None:
-            kernels.finish_max(held, act, channels, y)
+            pooling.write_maxima(held, act, channels, y)
 
         for images in self._together(window, channels):
-            act = self._act[images]
-            shape = len(act), blocks(channels), window.outputs, BLOCK
-            most = np.full(shape, kernels.NONE, np.int32)
-            if not kernels.maxima(act, window, self._row(window), most):
+            most = pooling.maxima(self._act[images], window, blocks(channels))
+            if most is None:
                 raise InstructionFault("has an output that no pixel of the input tile reaches")
             self._write(write, most, images, channels, y)
 
@@ -258,8 +259,8 @@ class ActivationMath:
 
     def _write(
         self,
-        write: Callable[[Int32, Bytes, Target], None],
-        sums: Int32,
+        write: Callable[[Sums, Bytes, Target], None],
+        sums: Sums,
         images: slice,
         channels: int,
         y: Target,

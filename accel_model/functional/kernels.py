@@ -11,6 +11,8 @@ may be anything that fits.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,11 +24,11 @@ Bytes = npt.NDArray[np.uint8]
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+Whole = TypeVar("Whole", np.int64, Int64)  # a number, or an array of them
 
 FINE, WIDE, SHIFT, SCALE = range(4)  # what ``finish`` finds
 MOST = (1 << 31) - 1  # of a sum of int8 and uint8
 MOST_PRODUCT = 1 << 62  # leaves room for the rounding term in int64
-NONE = -(1 << 30)  # no maximum yet
 FRACTION = 16  # bits that ``even`` looks at
 MAX_SHIFT = 62  # so that the rounding term and a product fit in int64 together
 
@@ -141,33 +143,6 @@ def _repeat(values: Int8, into: Int32) -> None:
             line[c] = into[c]
 
 
-@njit_cached
-def maxima(act: Bytes, w: OperandWindow, room: Bytes, most: Int32) -> bool:
-    """Maxima of ``most`` and over the taps within the tile; whether each output has more than
-    ``NONE``.
-
-    room: of the type of ``act``, [16 * out_width], which may hold anything.
-    """
-    flip, offset = act.dtype.type(w.flip), np.int32(w.offset)
-    for i in range(len(act)):
-        for b in range(most.shape[1]):
-            rows = act[i, w.act + b * w.block :]
-            for t in range(w.rows * w.cols):
-                low, high, column = _inside(w, t % w.cols)
-                for oy in range(w.out_height if low < high else 0):
-                    y = w.top + oy * w.row_stride + t // w.cols * w.row_dilation
-                    if not 0 <= y < w.height:
-                        continue
-                    seen = _run(rows, y * w.row + column, high - low, w.col_stride, room)
-                    line = most[i, b, oy * w.out_width + low :].reshape(-1)
-                    for k in range(len(seen)):
-                        line[k] = max(line[k], np.int32(seen[k] ^ flip) - offset)
-    reached = True
-    for n in range(most.shape[2]):
-        reached &= most[0, 0, n, 0] != NONE
-    return reached
-
-
 # ------------------------------------------------------------------------------------ results
 
 
@@ -187,21 +162,15 @@ def _scale(words: Int32) -> tuple[int, int, int]:
     return int(words[0]), int(words[1]), int(words[2] & 255)
 
 
-@njit_cached
-def even(p: np.int64, shift: int) -> int:
+def half_even(p: Whole, shift: int) -> Whole:
     """int64 ``p / 2^shift``, halves to even, as isa.py says it; shift 1 to 62."""
     dropped = max(shift - FRACTION, 0)
     kept = shift - dropped
     t = (p + ((np.int64(1) << dropped) >> 1)) >> dropped
-    return int((t + (np.int64(1) << (kept - 1)) - 1 + ((t >> kept) & 1)) >> kept)
+    return (t + (np.int64(1) << (kept - 1)) - 1 + ((t >> kept) & 1)) >> kept
 
 
-@njit_cached
-def _average(line: Int32, mult: int, shift: int, y: Target) -> None:
-    """The scaled sums of an output, in place."""
-    for k in range(len(line)):
-        value = even(np.int64(line[k]) * np.int64(mult), shift) + y.zero_point
-        line[k] = min(max(value, y.low), y.high)
+even = njit_cached(half_even)
 
 
 @njit_cached
@@ -245,7 +214,7 @@ def _add(
     for k in range(len(line)):
         value = np.int64(np.int32(other[k] ^ flip) - offset)
         total = (np.int64(line[k]) - middle) * mult_a + value * mult_b
-        line[k] = min(max(even(total, shift) + y.zero_point, y.low), y.high)
+        line[k] = min(max(int(even(total, shift)) + y.zero_point, y.low), y.high)
 
 
 @njit_cached
@@ -285,7 +254,7 @@ def _multiply(
     flip, offset = other.dtype.type(r.flip), np.int32(r.offset)
     for k in range(len(line)):
         product = np.int64(line[k]) * np.int64(np.int32(other[k] ^ flip) - offset)
-        line[k] = min(max(even(product * mult, shift) + y.zero_point, y.low), y.high)
+        line[k] = min(max(int(even(product * mult, shift)) + y.zero_point, y.low), y.high)
 
 
 @njit_cached
@@ -401,44 +370,3 @@ def finish_pair(
                     y.table,
                 )
     return FINE, 0
-
-
-@njit_cached
-def finish_average(
-    sums: Int32, act: Bytes, channels: int, mult: int, shift: int, y: Target, reach: int
-) -> tuple[int, int]:
-    """Scale the sums and write the tile; FINE and 0, SHIFT and one that means nothing, or SCALE and
-    a multiplier whose product with a sum of ``reach`` does not fit in int64."""
-    if not 1 <= shift <= MAX_SHIFT:
-        return SHIFT, shift
-    if abs(mult) > MOST_PRODUCT // reach:
-        return SCALE, mult
-    for i in range(len(sums)):
-        for b in range(sums.shape[1]):
-            for oy in range(sums.shape[2] // y.width):
-                line = sums[i, b, oy * y.width : (oy + 1) * y.width].reshape(-1)
-                _average(line, mult, shift, y)
-                _write(
-                    line,
-                    _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
-                    channels - 16 * b,
-                    y.table,
-                )
-    return FINE, 0
-
-
-@njit_cached
-def finish_max(most: Int32, act: Bytes, channels: int, y: Target) -> None:
-    """Clip maxima to the limits and write the tile."""
-    for i in range(len(most)):
-        for b in range(most.shape[1]):
-            for oy in range(most.shape[2] // y.width):
-                line = most[i, b, oy * y.width : (oy + 1) * y.width].reshape(-1)
-                for k in range(len(line)):
-                    line[k] = min(max(line[k] + y.zero_point, y.low), y.high)
-                _write(
-                    line,
-                    _pixels(act[i], y.act + b * y.block + oy * y.row, y.width),
-                    channels - 16 * b,
-                    y.table,
-                )

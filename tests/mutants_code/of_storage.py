@@ -124,7 +124,7 @@ STORAGE: tuple[Change, ...] = (
         VALUES,
     ),
     Change(
-        "accel_model/functional/kernels.py",
+        "accel_model/functional/pooling.py",
         "an average of many values may wrap",
         "if abs(mult) > MOST_PRODUCT // reach:",
         "if False:",
