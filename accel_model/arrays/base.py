@@ -23,7 +23,6 @@ from zeroskip.accel_model.arrays.least_cycles import ConvWork
 from zeroskip.accel_model.arrays.pricing import LinearPrice, PatchPrice
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import Shape, WeightFormat
-from zeroskip.accel_model.io.jit import njit_cached
 from zeroskip.accel_model.isa.instructions import BLOCK
 from zeroskip.accel_model.physics.common import (
     SUM_BYTES,
@@ -55,6 +54,8 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 InputMask: TypeAlias = Callable[[], Bools]
 T = TypeVar("T")
+
+_IN_A_BYTE = 255  # that a byte can count
 
 
 class ArrayError(ZeroskipError):
@@ -143,9 +144,15 @@ class FilterSet:
     @cached_property
     def nonzeros_at(self) -> Int64:
         """int64 [taps]: weights that are not zero at each tap."""
-        counts = np.zeros(self.shape.taps, np.int64)
-        _count_at_taps(self.matrix, np.empty(BLOCK * self.shape.taps, np.int32), counts)
-        return counts
+        there, taps = (self.matrix != 0).view(np.uint8), self.shape.taps
+        counts = np.zeros(there.shape[1], np.int64)
+        for first in range(0, len(there), _IN_A_BYTE):
+            counts += np.add.reduce(there[first : first + _IN_A_BYTE], axis=0, dtype=np.uint8)
+        left = self.shape.channels % BLOCK
+        whole = len(counts) - left * taps  # blocks of 16 channels, each tap by tap
+        found: Int64 = counts[:whole].reshape(-1, taps, BLOCK).sum(axis=(0, 2))
+        found += counts[whole:].reshape(taps, left).sum(axis=1)
+        return found
 
     def products(self, window: WindowShape) -> tuple[int, int]:
         """Multiplies of weights that are not zero: all of them, and those by inputs in the tile."""
@@ -166,26 +173,6 @@ def in_channel_order(filters: FilterSet) -> None:
             "has filter streams that are not in the order of their output channels, and the array "
             "writes them as they come; compile the network for this target"
         )
-
-
-@njit_cached
-def _count_at_taps(matrix: Int8, seen: Int32, counts: Int64) -> None:
-    """matrix: int8 [F, E] in canonical order: blocks of 16 channels, each tap by tap; the last may
-    have fewer channels. seen: int32 [16 * taps], room for counts over all filters, at each place of
-    a block."""
-    taps, entries = len(counts), matrix.shape[1]
-    per_block = BLOCK * taps
-    for first in range(0, entries, per_block):
-        size = min(per_block, entries - first)
-        for e in range(size):
-            seen[e] = 0
-        for f in range(len(matrix)):
-            for e in range(size):
-                seen[e] += matrix[f, first + e] != 0
-        width = size // taps
-        for tap in range(taps):
-            for e in range(tap * width, (tap + 1) * width):
-                counts[tap] += seen[e]
 
 
 @dataclass(frozen=True, eq=False)

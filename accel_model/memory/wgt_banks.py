@@ -13,7 +13,7 @@ import numpy.typing as npt
 from zeroskip.accel_model.arrays.base import FilterSet
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats import FormatTable, Shape, WeightFormat
-from zeroskip.accel_model.io.jit import njit_cached
+from zeroskip.accel_model.io.jit import njit_cached_scalar
 from zeroskip.accel_model.memory.faults import InstructionFault
 
 Bytes = npt.NDArray[np.uint8]
@@ -30,7 +30,7 @@ def decode(
         found = weights.unpack(raw, count, shape, table)
     except ZeroskipError as problem:
         raise InstructionFault(f"cannot decode its weights: {problem}") from None
-    if not _is_permutation(found.order, np.zeros(count, np.bool_)):
+    if not np.array_equal(np.sort(found.order), np.arange(count)):
         raise InstructionFault(
             f"has filter streams that do not name each of the output channels 0..{count - 1} once"
         )
@@ -41,20 +41,10 @@ def decode(
     return filters
 
 
-@njit_cached
-def _is_permutation(order: Int32, seen: Bools) -> bool:
-    """seen: as long as ``order``, all False."""
-    for k in range(len(order)):
-        if order[k] >= len(order) or seen[order[k]]:
-            return False
-        seen[order[k]] = True
-    return True
-
-
 # ------------------------------------------------------------------------------- WGT's banks
 
 
-@njit_cached
+@njit_cached_scalar
 def placed_rows(words: Words, slots: int, wide: int) -> int:
     """WGT rows that concatenated streams take, by their headers; -1: these do not add up."""
     at, n, row, tall = 0, 0, 0, 0
@@ -71,7 +61,7 @@ def placed_rows(words: Words, slots: int, wide: int) -> int:
     return row + tall
 
 
-@njit_cached
+@njit_cached_scalar
 def scatter(words: Words, first: int, slots: int, wide: int, wgt: Words, written: Bools) -> None:
     """Place streams in WGT [banks, rows] as ``isa.LoadWeights`` says; they must fit."""
     at, n, row, tall = 0, 0, first, 0
@@ -81,19 +71,16 @@ def scatter(words: Words, first: int, slots: int, wide: int, wgt: Words, written
             row += tall
             tall = 0
         for k in range(min(wide, length)):
-            mine = words[at + k : at + length : wide]
             bank = n % slots * wide + k
-            into = wgt[bank, row : row + len(mine)]
-            known = written[bank, row : row + len(mine)]
-            for r in range(len(mine)):
-                into[r] = mine[r]
-                known[r] = True
+            for r in range((length - k + wide - 1) // wide):
+                wgt[bank, row + r] = words[at + k + r * wide]
+                written[bank, row + r] = True
         tall = max(tall, (length + wide - 1) // wide)
         at += length
         n += 1
 
 
-@njit_cached
+@njit_cached_scalar
 def gather(
     wgt: Words, written: Bools, first: int, count: int, slots: int, wide: int, words: Words
 ) -> tuple[int, int, int]:
@@ -117,16 +104,10 @@ def gather(
         if length == 0 or row + rows > wgt.shape[1]:
             return -1, 0, row
         for k in range(min(wide, length)):
-            mine = words[at + k : at + length : wide]
-            source = wgt[bank + k, row : row + len(mine)]
-            known = written[bank + k, row : row + len(mine)]
-            whole = True
-            for r in range(len(mine)):
-                mine[r] = source[r]
-                whole &= known[r]
-            for r in range(0 if whole else len(mine)):
-                if not known[r]:
+            for r in range((length - k + wide - 1) // wide):
+                if not written[bank + k, row + r]:
                     return -2, 0, row + r
+                words[at + k + r * wide] = wgt[bank + k, row + r]
         tall = max(tall, rows)
         at += length
     return row + tall - first, at, -1

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from zeroskip.accel_model.errors import ZeroskipError
 from zeroskip.accel_model.formats.reduction_order import ReductionSteps
-from zeroskip.accel_model.io.jit import njit_cached_scalar
 from zeroskip.accel_model.timing import lane_simulation
 from zeroskip.accel_model.timing.shape import Strips, WindowShape, counted_outputs
 
@@ -192,35 +191,6 @@ def conv_cycles(
 # ------------------------------------------------------------------------ fetches and quads
 
 
-@njit_cached_scalar
-def _conflicts(
-    cf: Int32,
-    rows: Int32,
-    columns: Int32,
-    row: int,
-    top: int,
-    left: int,
-    row_stride: int,
-    col_stride: int,
-    banks: int,
-    pixels: int,
-    hits: Int64,
-) -> None:
-    """``quad_conflicts``. hits: room, int64 [banks]."""
-    outputs = len(rows)
-    for quad in range(len(cf)):
-        most = 0
-        for bank in range(banks):
-            hits[bank] = 0
-        for n in range(quad * pixels, min(outputs, (quad + 1) * pixels)):
-            y = top + rows[n] * row_stride
-            x = left + columns[n] * col_stride
-            bank = (y * row + x) % banks
-            hits[bank] += 1
-            most = max(most, hits[bank])
-        cf[quad] = most
-
-
 def quad_conflicts(
     rows: Int32,
     columns: Int32,
@@ -241,10 +211,12 @@ def quad_conflicts(
     decides; a row asked for twice counts twice. For the operand leave top, left and the strides as
     they are.
     """
-    cf = np.empty(-(-len(rows) // pixels), np.int32)
-    hits = np.empty(banks, np.int64)
-    _conflicts(cf, rows, columns, row, top, left, row_stride, col_stride, banks, pixels, hits)
-    return cf
+    quads = -(-len(rows) // pixels)
+    bank = ((top + rows * row_stride) * row + left + columns * col_stride) % banks
+    which = np.arange(len(rows)) // pixels * banks + bank
+    hits = np.bincount(which, minlength=quads * banks).reshape(quads, banks)
+    most: Int32 = hits.max(axis=1).astype(np.int32)
+    return most
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ flight) stands for them.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -30,29 +31,15 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     """
     columns = max(BLOCK, width)
     together = min(columns // BLOCK, max(1, width // slots))
-    cost = np.zeros((-(-len(order) // slots), together), np.int64)
-    _add_drains(order, slots, width, last, np.empty(columns, np.int64), cost)
-    return cost
-
-
-@njit_cached_scalar
-def _add_drains(
-    order: Int32, slots: int, width: int, last: bool, counts: Int64, cost: Int64
-) -> None:
-    """``drain_costs``, added to ``cost``. counts: room for the results of each column."""
-    columns = len(counts)
-    for group in range(len(cost)):
-        end = min((group + 1) * slots, len(order))
-        for first in range(group * slots, end, width):
-            for column in range(columns):
-                counts[column] = 0
-            most = 1
-            for output in range(cost.shape[1]):
-                for n in range(first, min(first + width, end)):
-                    column = (order[n] + BLOCK * output) % columns
-                    counts[column] += 1
-                    most = max(most, counts[column])
-                cost[group, output] += most if last else 1
+    groups, clusters, n = -(-len(order) // slots), -(-slots // width), np.arange(len(order))
+    cluster = n // slots * clusters + n % slots // width
+    outputs = np.arange(together)[:, None]
+    column = (cluster * together + outputs) * columns + (order + BLOCK * outputs) % columns
+    shape = groups * clusters, together, columns
+    results = np.bincount(column.ravel(), minlength=math.prod(shape)).reshape(shape)
+    most = results.cumsum(axis=1).max(axis=2)
+    costs: Int64 = (most if last else np.sign(most)).reshape(groups, clusters, -1).sum(axis=1)
+    return costs
 
 
 def by_slot(work: Int32, groups: int, slots: int) -> Int32:
