@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,21 +26,27 @@ def encode(one: Instruction) -> bytes:
     return word.to_bytes(WORD_BYTES, "little")
 
 
+@cache
+def _places(opcode: int) -> tuple[tuple[tuple[str, int, int, int], ...], int]:
+    """(name, first bit, mask, sign bit or 0) of each field, and the bits of all with the opcode."""
+    found, at = [], 6
+    for name, bits in layout(BY_OPCODE[opcode]):
+        found.append((name, at, (1 << bits.width) - 1, bits.signed << (bits.width - 1)))
+        at += bits.width
+    return tuple(found), at
+
+
+@lru_cache(maxsize=1 << 15)  # programs repeat many of their words, and are decoded more than once
 def decode(word: bytes) -> Instruction:
     """The instruction of 16 bytes; IsaError for an unknown opcode or bits that mean nothing."""
     value = int.from_bytes(word, "little")
     cls = BY_OPCODE.get(value & 63)
     if cls is None:
         raise IsaError(f"no instruction has opcode {value & 63}")
-    value >>= 6
-    found: dict[str, int] = {}
-    for name, bits in layout(cls):
-        raw = value & ((1 << bits.width) - 1)
-        found[name] = raw - (1 << bits.width) if bits.signed and raw >> (bits.width - 1) else raw
-        value >>= bits.width
-    if value:
+    places, end = _places(cls.opcode)
+    if value >> end:
         raise IsaError(f"{cls.mnemonic} has bits set beyond its fields")
-    return cls(**found)
+    return cls(**{name: (((value >> at) & mask) ^ sign) - sign for name, at, mask, sign in places})
 
 
 def encode_all(stream: Iterable[Instruction]) -> npt.NDArray[np.uint8]:

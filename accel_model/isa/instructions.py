@@ -46,6 +46,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import IntFlag
+from functools import cached_property
 from typing import Any, ClassVar, dataclass_transform
 
 from zeroskip.accel_model.errors import ZeroskipError
@@ -82,13 +83,13 @@ class Bits:
     least: int | None = None
     most: int | None = None
 
-    @property
+    @cached_property
     def low(self) -> int:
         if self.least is not None:
             return self.least
         return -(1 << (self.width - 1)) if self.signed else 0
 
-    @property
+    @cached_property
     def high(self) -> int:
         if self.most is not None:
             return self.most
@@ -127,7 +128,7 @@ class Instruction:
             value = getattr(self, name)
             if not bits.low <= value <= bits.high:
                 raise IsaError(f"{self.mnemonic} {name}={value} is outside {bits.low}..{bits.high}")
-        if (self.wait | self.post) & self.unit:
+        if (int(self.wait) | int(self.post)) & int(self.unit):
             raise IsaError(f"{self.mnemonic} cannot wait for or post to its own unit")
 
 

@@ -7,6 +7,7 @@ flight) stands for them.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,12 @@ def drain_costs(order: Int32, slots: int, width: int, last: bool) -> Int64:
     For each cluster of ``width`` consecutive slots: 1 if any is used; at last, the most results for
     one column, the channel and 16 for each output modulo ``width`` (at least 16).
     """
-    columns = max(BLOCK, width)
+    return _drain_costs(order.astype(np.int32).tobytes(), slots, width, last)
+
+
+@lru_cache(maxsize=1024)  # a search times the same filters again and again
+def _drain_costs(orders: bytes, slots: int, width: int, last: bool) -> Int64:
+    order, columns = np.frombuffer(orders, np.int32), max(BLOCK, width)
     together = min(columns // BLOCK, max(1, width // slots))
     groups, clusters, n = -(-len(order) // slots), -(-slots // width), np.arange(len(order))
     cluster = n // slots * clusters + n % slots // width

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from zeroskip.accel_model.isa.instructions import UNITS, Instruction, Unit
+from zeroskip.accel_model.isa.instructions import UNITS, Instruction
 from zeroskip.compiler.codegen.rows import Rows
 
 Ticks = npt.NDArray[np.int32]
@@ -33,14 +33,13 @@ class InstructionStream:
         self._history: list[list[tuple[int, ...]]] = [[] for _ in UNITS]
         self._written = {name: [np.zeros(n, np.int32) for _ in UNITS] for name, n in sizes.items()}
         self._read = {name: [np.zeros(n, np.int32) for _ in UNITS] for name, n in sizes.items()}
-        self._registers: dict[tuple[Unit, type], dict[str, int]] = {}
+        self._registers: dict[type, dict[str, int]] = {}
         self.layer = -1
 
     def set(self, cls: type[Instruction], **fields: int) -> None:
         """Append a register-setting instruction unless the register holds these values already."""
-        key = (cls.unit, cls)
-        if self._registers.get(key) != fields:
-            self._registers[key] = fields
+        if self._registers.get(cls) != fields:
+            self._registers[cls] = fields
             self.add(cls(**fields))
 
     def add(
@@ -57,8 +56,8 @@ class InstructionStream:
         wait = 0
         for other in range(len(UNITS)):
             if other != me and needed[other] > clock[other]:
-                wait |= UNITS[other]
-                self._post(other, needed[other], made.unit)
+                wait |= int(UNITS[other])
+                self._post(other, needed[other], int(made.unit))
                 past = self._history[other][needed[other] - 1]
                 clock[:] = map(max, clock, past)
         self._pcs[me].append(len(self._made))
@@ -91,7 +90,7 @@ class InstructionStream:
                     needed[other] = max(needed[other], last)
         return needed
 
-    def _post(self, unit: int, tick: int, to: Unit) -> None:
+    def _post(self, unit: int, tick: int, to: int) -> None:
         pc = self._pcs[unit][tick - 1]
         self._made[pc] = replace(self._made[pc], post=self._made[pc].post | to)
 
