@@ -13,7 +13,7 @@ import onnx
 
 from tests.campaigns.fuzz_case import FuzzCase
 from tests.campaigns.fuzz_onnx import build_model, input_arrays
-from tests.campaigns.fuzz_pools import run_reference
+from tests.campaigns.fuzz_reference import run_reference
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.artifact.network import Network
 from zeroskip.compiler.driver import compile as compile_model

@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
-from tests.campaigns.fuzz_pools import run_reference
+from tests.campaigns.fuzz_reference import run_reference
 from tests.campaigns.fuzz_weights import kept
 
 Array = npt.NDArray[Any]

@@ -1,5 +1,5 @@
-"""ONNX's pools from their definition, in the place of those of ``onnx.reference``, which misreads
-uneven pads, pads of one dimension, rounding up and the greatest of one dimension."""
+"""ONNX's operators by their definition where ``onnx.reference`` misreads it: pools (uneven pads,
+pads of one dimension, rounding up, the greatest of one dimension) and resizes to corners."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_resize import Resize as ReferenceResize
 
 Array = npt.NDArray[Any]
 
 
 def run_reference(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> list[Array]:
     """The outputs of a model."""
-    evaluator = ReferenceEvaluator(model, new_ops=[MaxPool, AveragePool, GlobalMaxPool])
+    evaluator = ReferenceEvaluator(model, new_ops=[MaxPool, AveragePool, GlobalMaxPool, Resize])
     return [np.asarray(value) for value in evaluator.run(None, dict(inputs))]
 
 
@@ -80,3 +81,15 @@ class GlobalMaxPool(Pool):
 
     def _run(self, x: Array, **_: Any) -> tuple[Array]:
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class Resize(ReferenceResize):  # type: ignore[misc]  # as above
+    """Corners are those of the result ("length_resized"), as onnxruntime has it; the reference
+    takes those of the size before it is rounded down."""
+
+    def _run(self, x: Array, *given: Array | None, **options: Any) -> tuple[Array]:
+        roi, scales, sizes = (*given, None, None, None)[:3]
+        if options["coordinate_transformation_mode"] == "align_corners" and sizes is None:
+            scales, sizes = None, np.floor(x.shape * np.asarray(scales)).astype(np.int64)
+        resized: tuple[Array] = super()._run(x, roi, scales, sizes, **options)
+        return resized
