@@ -7,6 +7,7 @@ starts the random numbers elsewhere.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,7 +127,14 @@ def random_case(rng: Rng, kind: str) -> LaneCase:
     return replace(case, array=replace(array, skip_padding=int(rng.integers(0, 2))))
 
 
-def step(case: LaneCase, kind: str, first: bool = True) -> Outcome:
+def at_once(_words: int) -> int:
+    """Cycles in which WGT sends words of streams, of a memory that is never waited for."""
+    return 0
+
+
+def step(
+    case: LaneCase, kind: str, first: bool = True, send: Callable[[int], int] = at_once
+) -> Outcome:
     streams, table = packed(case, kind)
     ends = np.cumsum(4 * streams[1])
     raw = streams[0].tobytes()
@@ -150,6 +158,7 @@ def step(case: LaneCase, kind: str, first: bool = True) -> Outcome:
             out_blocks=case.out_blocks,
             operand_row=case.operand_row,
         ),
+        send,
     )
 
 

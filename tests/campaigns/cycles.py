@@ -50,6 +50,7 @@ from zeroskip.accel_model.program.tensor_layout import blocks
 from zeroskip.accel_model.reference.channels import Channelwise, step_channels
 from zeroskip.accel_model.reference.convolution import Outcome
 from zeroskip.accel_model.reference.dma import Transfer, row_rate, step_transfer
+from zeroskip.accel_model.reference.filters import cycles_to_send
 from zeroskip.accel_model.reference.machine import step_program, step_tokens
 from zeroskip.accel_model.spec import AccelSpec, DramTiming, Storage, load_spec
 from zeroskip.accel_model.technology import DRAM_TIMINGS
@@ -160,7 +161,7 @@ def convolution(rng: Rng, kind: str) -> str:
     ]
     if case.operand_row is not None:
         registers.append(_operand(case.operand_row))
-    outcome = step_tile(case, kind, first=first)
+    outcome = step_tile(case, kind, first, partial(cycles_to_send, spec))
     found = difference(fast(spec, one, *registers, streams=_decoded(case, kind)), outcome, spec)
     return found or ("" if outcome.sums == sums(case) else "sums are not the convolution")
 
