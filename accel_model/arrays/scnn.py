@@ -36,9 +36,9 @@ from zeroskip.accel_model.arrays.pricing import ExactPrice
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
+    filters_at,
     looked_at,
     mask_of,
-    nonzeros_at,
     patch_window,
     result_events,
     supplies,
@@ -344,8 +344,8 @@ class CartesianKind(Kind[ScnnGeometry]):
         cycles = int(end) + late + array.pipeline_cycles
 
         at = looked_at(mask, window)
-        inside = int((there_at(filters, self.zeros).sum(axis=0, dtype=np.int64) * at).sum())
-        products = int((nonzeros_at(filters) * at).sum())
+        inside = int((filters_at(filters, self.zeros) * at).sum())
+        products = int((filters_at(filters, zeros=False) * at).sum())
         square, group_cycles, work = array.vector**2, int(times.sum()), int(busy.sum())
         used = down.used * right.used
         return Timing(

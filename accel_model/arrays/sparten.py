@@ -37,10 +37,10 @@ from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
     Needs,
+    filters_at,
     looked_at,
     looked_up,
     mask_of,
-    nonzeros_at,
     padded_alike,
     patch_window,
     result_events,
@@ -272,7 +272,7 @@ class SpartenKind(Kind[SpartenGeometry]):
         late = supply_cycles(end, self._needs(spec, case))
         cycles = end + late + array.pipeline_cycles
         at = looked_at(mask, window)
-        products = int((nonzeros_at(filters) * at).sum())
+        products = int((filters_at(filters, zeros=False) * at).sum())
         every, _ = filters.products(window)
         padding = 0 if "inputs" in self.skips else every - products
         multiplied, total = int(work.sum()), int(busy.sum())

@@ -41,12 +41,13 @@ def there_at(filters: FilterSet, zeros: bool) -> npt.NDArray[np.int8]:
     return found
 
 
-def nonzeros_at(filters: FilterSet) -> Int64:
-    """int64 [C, taps]: filters with a weight that is not zero there."""
-    found: Int64 | None = filters.memo.get("nonzeros_at")
+def filters_at(filters: FilterSet, zeros: bool) -> Int64:
+    """int64 [C, taps]: filters with a weight in their stream there; without ``zeros``, one that is
+    not 0."""
+    key = ("filters_at", zeros)
+    found: Int64 | None = filters.memo.get(key)
     if found is None:
-        found = by_tap(filters.matrix != 0, filters).sum(axis=0, dtype=np.int64)
-        filters.memo["nonzeros_at"] = found
+        found = filters.memo[key] = there_at(filters, zeros).sum(axis=0, dtype=np.int64)
     return found
 
 

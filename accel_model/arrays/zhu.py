@@ -33,9 +33,9 @@ from zeroskip.accel_model.arrays.base import (
 from zeroskip.accel_model.arrays.tile_counts import (
     MULTIPLIED,
     SUPPLY,
+    filters_at,
     looked_at,
     mask_of,
-    nonzeros_at,
     result_events,
     supplies,
     supply_cycles,
@@ -225,7 +225,7 @@ class ZhuKind(Kind[ZhuGeometry]):
         worked = vectors * int((times.sum(axis=1) * sizes).sum()) * array.vector
         issued = vectors * filters.nonzeros * array.vector
         mask = mask_of(case)
-        products = int((nonzeros_at(filters) * looked_at(mask, window)).sum())
+        products = int((filters_at(filters, zeros=False) * looked_at(mask, window)).sum())
         drain = cycles - late - busy - fetch_wait
         results = result_events(case, array.pes)
         return Timing(
