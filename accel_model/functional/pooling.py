@@ -119,9 +119,10 @@ def _axes(w: OperandWindow) -> tuple[_Axis, _Axis]:
 
 
 def _tile(act: Bytes, at: int, shape: tuple[int, int, int], block: int, row: int) -> Bytes:
-    """[N, blocks, rows, columns, 16] in ACT, from row ``at`` on; shape: without N and 16."""
-    strides = (act.strides[0], *(BLOCK * act.itemsize * n for n in (block, row, 1)), act.itemsize)
-    return np.ndarray((len(act), *shape, BLOCK), act.dtype, act, BLOCK * act.itemsize * at, strides)
+    """View [N, blocks, rows, columns, 16] of ACT, from row ``at`` on; shape: without N and 16."""
+    image, one, value = act.strides
+    strides = (image, block * one, row * one, one, value)
+    return np.lib.stride_tricks.as_strided(act[:, at:], (len(act), *shape, BLOCK), strides)
 
 
 def _values(act: Bytes, w: OperandWindow, blocks: int) -> tuple[Integers, int]:

@@ -60,14 +60,13 @@ class AddressSet(NamedTuple):
         return AddressSet(self.first, length, width, pixel, height, row, blocks, block)
 
     def of(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """View [blocks, height, width, length, ...] of an array [cells, ...] that is one piece;
-        must be in bounds."""
+        """View [blocks, height, width, length, ...] of an array [cells, ...]; must be in bounds."""
+        if self.total == self.length:
+            return array[np.newaxis, np.newaxis, np.newaxis, self.first : self.first + self.length]
         step = array.strides[0]
-        return np.ndarray(
+        return np.lib.stride_tricks.as_strided(
+            array[self.first :],
             (self.blocks, self.height, self.width, self.length, *array.shape[1:]),
-            array.dtype,
-            array,
-            self.first * step,
             (self.block * step, self.row * step, self.pixel * step, *array.strides),
         )
 
