@@ -99,7 +99,9 @@ class _Tuner:
         first, last = self.starts[at : at + 2]
         counts, known = stripe_counts(self.region.ops[first].y.value.images), self.best[at]
         found: Iterator[PricedGroup | None]
-        if known.trails:
+        if known.follows:
+            found = iter(())
+        elif known.trails:
             trailed = (self.search.trailed(first, last, stripes) for stripes in counts)
             found = (self.search.priced(each) for each in chain.from_iterable(trailed))
         else:
@@ -112,14 +114,14 @@ class _Tuner:
         return islice(others, self.tuning.count - 1)
 
     def _other_tiles(self, at: int, group: GroupPlan, index: int) -> Iterator[GroupPlan]:
-        """The same group with other tiles for one operation; of one that trails, whose sums the
-        tiles of the others leave room for, none."""
+        """The same group with other tiles for one operation; of one that trails or follows, whose
+        sums the tiles of the others leave room for, none."""
         first, last = self.starts[at : at + 2]
         candidate = self.search.again(first, group)
         if candidate is None or candidate.buffers != group.buffers:
             return
         place, trailing = candidate.places[index], self.region.ops[last - 1]
-        if group.trails:
+        if group.trails or group.follows:
             if first + index == last - 1:
                 return
             place = replace(place, sums=waiting_sums(trailing, group.plans[-1], self.search.spec))

@@ -21,7 +21,7 @@ from zeroskip.compiler.codegen.rows import Rows
 from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.kernel_parts import kernel_parts
-from zeroskip.compiler.ir.schedule import ROWS, ConvPlan
+from zeroskip.compiler.ir.schedule import CHANNELS, ROWS, ConvPlan
 from zeroskip.compiler.ir.tiles import (
     InputTile,
     Interval,
@@ -91,6 +91,20 @@ def trailing_steps(conv: ops.ConvOp, plan: ConvPlan, rows: Interval) -> Iterator
             yield ConvStep(part, output, row, chunk, first, last, number)
 
 
+def following_steps(conv: ops.ConvOp, plan: ConvPlan, _rows: Interval) -> Iterator[ConvStep]:
+    """The steps of a dense layer that follows: all filters over a chunk of channels, then over the
+    next one."""
+    count, channels = conv.weight.shape[:2]
+    chunks = intervals(channels, plan.channels)
+    output = full(conv.y.spatial)
+    for chunk in chunks:
+        for number, part in enumerate(intervals(count, plan.filters)):
+            yield ConvStep(part, output, 0, chunk, chunk == chunks[0], chunk == chunks[-1], number)
+
+
+ORDERS = {ROWS: trailing_steps, CHANNELS: following_steps}  # of dense layers; all others: ``steps``
+
+
 @dataclass(frozen=True, eq=False)
 class ConvEmitter:
     """Emits a convolution step by step. ``id`` makes its keys its own."""
@@ -133,8 +147,7 @@ class ConvEmitter:
 
     def steps(self, rows: Interval) -> Iterator[ConvStep]:
         """The steps of ``emit``."""
-        order = trailing_steps if self.plan.outer == ROWS else steps
-        return order(self.conv, self.plan, rows)
+        return ORDERS.get(self.plan.outer, steps)(self.conv, self.plan, rows)
 
     def _rows_ahead(self, made: Sequence[ConvStep]) -> list[int]:
         """Of each step, the WGT rows of the first weights after its own."""
@@ -246,7 +259,7 @@ class ConvEmitter:
 
     def _first_sum(self, step: ConvStep) -> int:
         """The first row of ACC of a step's sums."""
-        if self.plan.outer == ROWS:  # tiles of filters before it, all of them whole
+        if self.plan.outer in ORDERS:  # tiles of filters before it, all of them whole
             return step.outputs * len(accumulator_rows(self._slots, self.plan.filters))
         own = step.outputs * len(accumulator_rows(self._slots, step.filters.size))
         return self.out.waiting_sums + own

@@ -14,6 +14,7 @@ from zeroskip.compiler.codegen.channelwise import (
     Channelwise,
     CopyEmitter,
     ReshapeEmitter,
+    cuts,
 )
 from zeroskip.compiler.codegen.conv import ConvEmitter
 from zeroskip.compiler.codegen.program_builder import ProgramBuilder
@@ -29,7 +30,7 @@ from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.schedule import ChannelPlan, ConvPlan, GroupPlan
 from zeroskip.compiler.ir.stripes import plan_stripes
 from zeroskip.compiler.ir.tiles import Interval, Tile2D
-from zeroskip.compiler.ir.trailing import map_edges, rows_before, waiting_sums
+from zeroskip.compiler.ir.trailing import due_steps, leader, map_edges, rows_before, waiting_sums
 from zeroskip.compiler.ir.views import whole
 from zeroskip.compiler.ir.weight_packing import PackedWeights, weights_of
 
@@ -138,6 +139,8 @@ class _GroupEmitter:
         ]
         # read while any operation runs, by one that trails
         self.early = self.steps[-1].x.value if group.trails else None
+        # the first of the operations that take turns, where one follows
+        self.lead = leader(self.steps) if group.follows else None
         self.layers: list[int] = []
         self.places: dict[str, ActTile] = {}  # of values that stay on chip, in a stripe
         # rows that a stripe needs and that are not on chip yet
@@ -150,9 +153,11 @@ class _GroupEmitter:
         out = self.out
         if self.group.passes > 1:
             rows = [rows for at in range(len(self.steps)) for rows in self._emitter(at).weight_rows]
-            out.weights_stay = sum(rows) + max(rows, default=0) <= out.wgt.rows
+            out.weights_stay = sum(rows) <= out.wgt.rows
         if self.group.trails:
             self._emit_with_trailing(later)
+        elif self.lead is not None:
+            self._emit_following(self.lead, later)
         else:
             for stripe in range(self.group.stripes):
                 for _ in self._emit(stripe, len(self.steps), later):
@@ -210,6 +215,36 @@ class _GroupEmitter:
             self._enter(index)
             self._append(index, trailing)
         self.out.waiting_sums = 0
+
+    def _emit_following(self, lead: int, later: Sequence[_GroupEmitter]) -> None:
+        """Append all instructions of a group whose last operation follows the channels of another:
+        those before it, then a step of the leader, what channels are there for, and so on."""
+        for _ in self._emit(0, lead, later):
+            pass
+        indices = range(lead, len(self.steps))
+        emitters, made = [*map(self._emitter, indices)], [self._made(at, 0) for at in indices]
+        last = emitters[-1]
+        assert isinstance(last, ConvEmitter)
+        self.out.waiting_sums = waiting_sums(last.conv, last.plan, self.out.spec)
+        self.out.weights_next = partial(self._weights_after, indices[-1], 0, later)
+        first, *others = [each.emit(rows) for each, rows in zip(emitters, made, strict=True)]
+        due = due_steps([self._channels(at, rows) for at, rows in zip(indices, made, strict=True)])
+        self._enter(lead)
+        for counts in due:
+            self._append(lead, islice(first, 1))
+            for at, steps, count in zip(indices[1:], others, counts, strict=True):
+                self._append(at, islice(steps, count))
+        for at, steps in zip(indices, (first, *others), strict=True):
+            self._append(at, steps)  # what comes after the last step
+        self.out.waiting_sums = 0
+
+    def _channels(self, index: int, rows: Interval) -> list[tuple[Interval, Interval]]:
+        """Of each step of an operation the channels that it reads and those that it makes."""
+        op, plan, emitter = self.steps[index], self.group.plans[index], self._emitter(index)
+        if isinstance(emitter, ConvEmitter):
+            return [(step.channels, step.filters) for step in emitter.steps(rows)]
+        assert isinstance(plan, ChannelPlan)
+        return [(channels, channels) for channels, _ in cuts(op, plan, rows)]
 
     def _idle_bus(self, index: int, emitter: OpEmitter, stripe: int) -> list[float]:
         """About the cycles of the bus that each step of an operation leaves to others in a stripe;
@@ -280,7 +315,9 @@ class _GroupEmitter:
         live = [
             (each, act)
             for each, act in self.homes
-            if each.first <= index <= each.last or each.value == self.early
+            if each.first <= index <= each.last
+            or each.value == self.early
+            or (self.lead is not None and self.lead <= min(index, each.last))
         ]
         self.out.stream.layer = self.layers[index]
         self.out.resident = {each.value.name: self.places[each.value.name] for each, _ in live}

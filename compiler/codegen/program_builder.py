@@ -304,8 +304,12 @@ class ProgramBuilder:
         self, key: Hashable, raw: npt.NDArray[np.uint8], rows: int, mode: int, ahead: int
     ) -> Rows:
         """WGT rows of packed streams, loaded if they are not there. ahead: rows of the streams that
-        come after them."""
-        ((wgt, fresh),) = self.reserve(self.wgt, [(key, rows)], ahead)
+        come after them. Where what is held leaves no room in one piece, nothing is held."""
+        places = self.wgt.reserve([(key, rows)], ahead)
+        if places is None:
+            self.wgt.unpin()
+            places = self.reserve(self.wgt, [(key, rows)], ahead)
+        ((wgt, fresh),) = places
         held = Rows("wgt", AddressSet(wgt, rows))
         if fresh:
             dram = self.image.add(key, raw.tobytes)

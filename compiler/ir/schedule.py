@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 ROWS = "rows"  # the outer loop of a dense layer that trails
+CHANNELS = "channels"  # of one that follows
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class ConvPlan:
     ``filters``, ``rows``, ``cols`` and ``channels`` are the sizes of a tile (channels: of a chunk
     of the reduction); ``outer`` is what stays longest: 'weights', all chunks of a tile of filters;
     'chunks', one of them, while the sums of all pixels wait in ACC; 'pixels'; or 'rows' of the
-    input, while the sums of all filters wait in ACC (``trailing``). ``keep_input``
-    holds the whole input on chip while the filters pass over it. ``kernel_rows`` and
+    input or 'channels' of it, while the sums of all filters wait in ACC (``trailing``).
+    ``keep_input`` holds the whole input on chip while the filters pass over it. ``kernel_rows`` and
     ``kernel_cols``: parts that the kernel is cut into along each axis (``kernel_parts``).
     """
 
@@ -83,6 +84,12 @@ class GroupPlan:
         """Whether the last operation trails the others by a stripe (``trailing``)."""
         last = self.plans[-1]
         return isinstance(last, ConvPlan) and last.outer == ROWS
+
+    @property
+    def follows(self) -> bool:
+        """Whether the last operation follows another's channels (``trailing``)."""
+        last = self.plans[-1]
+        return isinstance(last, ConvPlan) and last.outer == CHANNELS
 
     @property
     def passes(self) -> int:

@@ -130,11 +130,16 @@ def _columns(prices: list[LinearPrice]) -> tuple[Floats, ...]:
 
 
 def enumerate_mappings(
-    whole: PackedWeights, wgt_rows: int, *, energy: bool = False, cuts: Cuts = WHOLE
+    whole: PackedWeights,
+    wgt_rows: int,
+    *,
+    energy: bool = False,
+    cuts: Cuts = WHOLE,
+    chunks: int = 1,
 ) -> Mappings:
     """Every mapping of which two tiles of weights fit in so many rows of WGT, with or without its
-    energy; ``cuts``: of the kernel, whose parts count as chunks. ArrayError if the array cannot do
-    any step of it."""
+    energy; ``cuts``: of the kernel, whose parts count as chunks; ``chunks``: of the channels, at
+    the least. ArrayError if the array cannot do any step of it."""
     conv, spec, every = whole.conv, whole.spec, packed_parts(whole, cuts)
     kind, geometry, weights = spec.kind, spec.array, every[-1]
     found: list[tuple[float, ...]] = []
@@ -142,7 +147,7 @@ def enumerate_mappings(
     for mode in _modes(conv, spec):
         placement, granule = kind.placement(geometry, mode), kind.granule(geometry, mode)
         for filters in _filter_tiles(weights, spec, placement.slots, granule):
-            chunkings = _chunkings(every, spec, placement, filters, wgt_rows)
+            chunkings = _chunkings(every, spec, placement, filters, wgt_rows, chunks)
             for channels, rows in islice(chunkings, CHUNKINGS):
                 found.append(
                     (
@@ -204,11 +209,13 @@ def _chunkings(
     placement: StreamPlacement,
     filters: int,
     wgt_rows: int,
+    least: int,
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Channels of a chunk that the array takes, and the WGT rows of every tile of weights
-    [tiles, chunks of all parts], where two tiles fit in ``wgt_rows`` or all of them do."""
+    [tiles, chunks of all parts], where two tiles fit in ``wgt_rows`` or all of them do. least:
+    chunks that there are."""
     every = parts[0].channels
-    sizes = {min(blocks(-(-every // parts)) * BLOCK, every) for parts in CHUNKS}
+    sizes = {min(blocks(-(-every // parts)) * BLOCK, every) for parts in CHUNKS if parts >= least}
     for size in sorted(sizes, reverse=True):
         takes = (spec.kind.takes(spec.array, Shape(size, part.taps)) for part in parts)
         if size > MOST_CHANNELS or not all(takes):

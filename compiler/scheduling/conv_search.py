@@ -27,7 +27,7 @@ from zeroskip.compiler.ir.kernel_parts import (
     kernel_parts,
     smaller_cuts,
 )
-from zeroskip.compiler.ir.schedule import ROWS, ConvPlan
+from zeroskip.compiler.ir.schedule import CHANNELS, ROWS, ConvPlan
 from zeroskip.compiler.ir.trailing import kernel_of_rows
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.ir.window import Window
@@ -53,10 +53,16 @@ Need: TypeAlias = tuple[str, int, int]
 
 MOST_PARTS = 256  # that a kernel is cut into
 PACKED = 0.95  # share of ACT that tiles of several sizes can be counted on to fill
-TURNS = 2  # operations that share WGT where one of them trails
+TURNS = 2  # operations that share WGT where one of them trails or follows
 LOOPS = tuple((outer, keep) for outer in ("weights", "pixels") for keep in (False, True))
 # Of a batch, whose images all pass a chunk of the weights before the next is read.
 OF_BATCH = (*LOOPS, ("chunks", False), ("chunks", True))
+# Of operations whose steps take turns with those of one that trails or follows.
+OF_PART = {
+    Part.TRAILING: ((ROWS, False),),
+    Part.LEADING: LOOPS[:2],
+    Part.FOLLOWING: ((CHANNELS, False),),
+}
 
 
 class ConvSearch:
@@ -67,7 +73,7 @@ class ConvSearch:
         self.energy = BusEnergy.of(spec) if energy else None
         self._window = ""  # why no step fits in the lanes' windows
         self._weights = PackedWeights(conv, spec)
-        self._known: dict[tuple[Cuts, int], Mappings] = {}
+        self._known: dict[tuple[Cuts, int, int], Mappings] = {}
 
     def ranked(
         self, place: TileContext, count: int, alone: bool = True, objective: Objective = CYCLES
@@ -89,15 +95,15 @@ class ConvSearch:
     def _ranked(
         self, place: TileContext, count: int, alone: bool, objective: Objective, cuts: Cuts
     ) -> list[Candidate]:
-        mappings = self.mappings(cuts, 1 if place.part is Part.OWN else TURNS)
+        chunks = place.pieces if place.part is Part.FOLLOWING else 1
+        mappings = self.mappings(cuts, 1 if place.part is Part.OWN else TURNS, chunks)
         if not len(mappings):
             return []
         geometry = _Geometry.of(self.conv, place.rows, cuts, max(place.rows, place.most))
         orders = LOOPS if self.conv.y.value.images == 1 else OF_BATCH
         if cuts != WHOLE:  # the input of another part is another
             orders = tuple((outer, keep) for outer, keep in orders if not keep)
-        if place.part is Part.TRAILING:
-            orders = ((ROWS, False),)
+        orders = OF_PART.get(place.part, orders)
         loops = [_Loops(self, mappings, place, geometry, *each) for each in orders]
         array = mappings.array_cycles(geometry.cuts)  # in whatever order
         costs = CostEstimates.join([each.costs(array) for each in loops])
@@ -108,14 +114,16 @@ class ConvSearch:
             ranked.append(loops[which].choice(rest, costs.pick(at)))
         return ranked
 
-    def mappings(self, cuts: Cuts = WHOLE, share: int = 1) -> Mappings:
-        """How the lanes can work through the weights, two tiles of which take a part of WGT; none
-        if no step fits in their windows."""
-        key = cuts, share
+    def mappings(self, cuts: Cuts = WHOLE, share: int = 1, chunks: int = 1) -> Mappings:
+        """How the lanes can work through the weights, two tiles of which take a part of WGT, in so
+        many chunks of the reduction at least; none if no step fits in their windows."""
+        key = cuts, share, chunks
         if key not in self._known:
             energy, room = self.energy is not None, self.spec.wgt_rows // share
             try:
-                found = enumerate_mappings(self._weights, room, energy=energy, cuts=cuts)
+                found = enumerate_mappings(
+                    self._weights, room, energy=energy, cuts=cuts, chunks=chunks
+                )
             except ArrayError as problem:
                 self._window, found = str(problem), Mappings.of([], [])
             self._known[key] = found
@@ -291,7 +299,7 @@ class _Loops:
     def _short(self, step: Floats) -> Bools:
         """Whether steps are short enough for others to take turns with them: while the array is at
         one, the bus is to fill no more of WGT than is not in use. step: cycles of one."""
-        if self.place.part is not Part.OTHER:
+        if self.place.part not in (Part.OTHER, Part.LEADING):
             return np.ones(1, np.bool_)
         return np.asarray(step * 2 * self.spec.dram.bytes_per_cycle <= self.spec.sram.wgt_bytes)
 
@@ -305,6 +313,8 @@ class _Loops:
         fits = kept + moving * np.where(single, 1, 2 / PACKED) <= place.act
         whole = mappings.chunks == 1
         fits &= geometry.small
+        if place.part is Part.LEADING:
+            fits &= mappings.tiles >= place.pieces
         if self.keep and self.outer == "pixels":
             fits &= whole
         held = geometry.cuts.pieces if self.outer == "chunks" else 1
@@ -314,7 +324,7 @@ class _Loops:
     def _sums(self) -> Ints:
         """ACC rows of a patch's partial sums, or of those of all filters."""
         slots, wide = self.mappings.slots, self.mappings.granule
-        if self.outer == ROWS:
+        if self.outer in (ROWS, CHANNELS):
             of_tile = -(-self.filters // slots) * -(-np.minimum(slots, self.filters) // BLOCK)
             return np.asarray(self.mappings.tiles * of_tile)
         sums: Ints = (

@@ -58,22 +58,32 @@ class Bus:
 
 
 class Part(Enum):
-    """What an operation is in a group whose last one trails: neither, another, the last."""
+    """What an operation is in a group whose last one trails or follows (``ir.trailing``): its steps
+    are by themselves, or take turns with those of the one that trails; that one; the leader of one
+    that follows; that one."""
 
     OWN = "own"
     OTHER = "other"
     TRAILING = "trailing"
+    LEADING = "leading"
+    FOLLOWING = "following"
 
 
 @dataclass(frozen=True)
 class TileContext:
-    """What a schedule is searched for. rows: image rows of the output that are made at a time,
-    usually; most: at most, if more than these;
-    act: rows of ACT that are free in one piece; x, y, r: of input, output and operand, whether
-    they stay on chip, so that no tile of them is moved. In a group whose last operation trails,
-    part: whether the operation is that one or another of the group, whose steps take turns; sums:
-    rows of ACC that are taken. ends: of what it loads before its first step and stores after its
-    last, the share that nothing hides, by which convolutions are ranked."""
+    """What a schedule is searched for.
+
+    rows: image rows of the output that are made at a time, usually; most: at most, if more than
+    these.
+    act: rows of ACT that are free in one piece.
+    x, y, operand: of input, output and operand, whether they stay on chip, so that no tile of them
+    is moved.
+    part: in a group whose last operation trails or follows, what the operation is to it.
+    sums: rows of ACC that are taken.
+    ends: of what it loads before its first step and stores after its last, the share that nothing
+    hides, by which convolutions are ranked.
+    pieces: of a leader, tiles of filters, of the one that follows, chunks of channels, at least.
+    """
 
     rows: int
     act: int
@@ -84,6 +94,7 @@ class TileContext:
     most: int = 0
     sums: int = 0
     ends: float = ENDS
+    pieces: int = 1
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from zeroskip.compiler.errors import CompileError
 from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.liveness import Liveness, LiveRange
 from zeroskip.compiler.ir.ops import Op, Region
-from zeroskip.compiler.ir.schedule import Buffer, GroupPlan
+from zeroskip.compiler.ir.schedule import Buffer, ChannelPlan, ConvPlan, GroupPlan, Plan
 from zeroskip.compiler.ir.stripes import StripePlan, StripePlanner
-from zeroskip.compiler.ir.trailing import can_trail, waiting_sums
+from zeroskip.compiler.ir.trailing import can_trail, leader, waiting_sums
 from zeroskip.compiler.scheduling.channelwise_search import ChannelSearch, WeaveSearch
 from zeroskip.compiler.scheduling.conv_search import ConvSearch
 from zeroskip.compiler.scheduling.cost_model import ENDS, Candidate, Part, TileContext
@@ -37,6 +37,7 @@ Search: TypeAlias = ConvSearch | ChannelSearch
 
 STRIPE_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
 SPILLS = 3  # numbers of values that stay on chip, from the most that fits on
+PIECES = (4, 8, 16)  # of channels that an operation which follows another takes up, at least
 PATIENCE = 3  # longer groups that are tried without finding a better one
 TRIED = 3  # numbers of stripes, from the least that fits on
 TOGETHER = "its frames fit one by one, but not as one group"
@@ -132,8 +133,8 @@ class FusionSearch:
                 continue
             self.progress(self.ops[last - 1].node, last - 1, count)
             options = []
-            trailed = self._trailed_by(last, lambda first: cheapest[first][0])
-            for first, found in chain(self._ending(last), trailed):
+            hidden = self._hidden(last, lambda first: cheapest[first][0])
+            for first, found in chain(self._ending(last), hidden):
                 score, groups = cheapest[first]
                 options.append((score + self._score(found), [*groups, found]))
             cheapest[last] = min(options, key=lambda each: each[0])
@@ -174,7 +175,18 @@ class FusionSearch:
         if not all(planner.prepend(op) for op in reversed(self.ops[first:last])):
             return None
         held = [each for each in self.liveness.resident(first, last) if each.first in kept]
-        return self._candidate(first, last, planner, held)
+        if not group.follows:
+            return self._candidate(first, last, planner, held)
+        lead = leader(self.ops[first:last])
+        found = self._candidate(first, last, planner, held, lead)
+        if found is None or lead is None:
+            return None
+        leads, follows = group.plans[lead], group.plans[-1]
+        assert isinstance(leads, ConvPlan)
+        assert isinstance(follows, ConvPlan)
+        made, taken = self.ops[first + lead].y.channels, self.ops[last - 1].x.channels
+        least = min(-(-made // leads.filters), -(-taken // follows.channels))
+        return _in_pieces(found, max((each for each in PIECES if each <= least), default=1))
 
     def group(self, first: int, last: int, stripes: int) -> PricedGroup | None:
         """The group of operations first..last-1 in so many stripes; None if it does not fit."""
@@ -227,27 +239,42 @@ class FusionSearch:
                 return
             yield first, min(found, key=self._score)
 
-    def _trailed_by(
+    def _hidden(
         self, last: int, before: Callable[[int], float]
     ) -> Iterator[tuple[int, PricedGroup]]:
-        """The best group whose last operation, that before ``last``, trails the others, for each
-        first operation it can have, as long as longer groups pay. before: the score of what comes
-        before an operation."""
+        """The best groups whose last operation, that before ``last``, trails the others or follows
+        one of them. before: the score of what comes before an operation."""
         op, nearest = self.ops[last - 1], self.liveness.earliest_start(last - 1)
-        if nearest is None or not can_trail(op):
+        if nearest is None:
             return
-        tails = [
-            Tail(self.ops, last, stripes, trails=True)
-            for stripes in STRIPE_COUNTS
-            if 1 < stripes <= op.x.spatial[0]
-        ]
+        if can_trail(op):
+            tails = [
+                Tail(self.ops, last, stripes, trails=True)
+                for stripes in STRIPE_COUNTS
+                if 1 < stripes <= op.x.spatial[0]
+            ]
+            yield from self._longer(nearest, last, tails, self._trailed, before)
+        lead = leader(self.ops[:last])
+        if lead is not None:
+            yield from self._longer(lead, last, [Tail(self.ops, last, 1)], self._following, before)
+
+    def _longer(
+        self,
+        nearest: int,
+        last: int,
+        tails: Sequence[Tail],
+        candidates: Callable[[int, int, StripePlanner], Iterator[GroupCandidate]],
+        before: Callable[[int], float],
+    ) -> Iterator[tuple[int, PricedGroup]]:
+        """The best group with these tails for each first operation it can have, from ``nearest``
+        back as long as longer groups pay."""
         least, worse = np.inf, 0
         for first in range(nearest, -1, -1):
             if self.starts[first] != first:
                 continue
             tails = [tail for tail in tails if tail.reach(first)]
-            candidates = chain(*(self._trailed(first, last, tail.planner) for tail in tails))
-            found = [each for each in map(self.priced, candidates) if each is not None]
+            options = chain(*(candidates(first, last, tail.planner) for tail in tails))
+            found = [each for each in map(self.priced, options) if each is not None]
             if not found:
                 return
             best = min(found, key=self._score)
@@ -279,6 +306,19 @@ class FusionSearch:
         )
         yield from islice((each for each in found if each is not None), SPILLS)
 
+    def _following(self, first: int, last: int, planner: StripePlanner) -> Iterator[GroupCandidate]:
+        """Groups whose last operation follows another's channels, if all values between these fit
+        on chip."""
+        lead, found = leader(self.ops[first:last]), None
+        if lead is not None:
+            found = self._candidate(first, last, planner, lead=lead)
+        if found is None or any(
+            op.y.value.name not in found.on_chip for op in self.ops[first + (lead or 0) : last - 1]
+        ):
+            return
+        for pieces in PIECES:
+            yield _in_pieces(found, pieces)
+
     def _enough(self, found: Sequence[PricedGroup]) -> bool:
         """Whether other numbers of stripes are hardly better: where the values fit whole, one is
         tried against two; it is worse where they leave little room for tiles."""
@@ -292,18 +332,24 @@ class FusionSearch:
         last: int,
         planner: StripePlanner,
         held: Sequence[LiveRange] | None = None,
+        lead: int | None = None,
     ) -> GroupCandidate | None:
-        """held: the values that are to stay on chip; None: all that may."""
+        """held: the values that are to stay on chip; None: all that may. lead: the operation of the
+        group that its last one follows; from there on all share the chip."""
         held = self.liveness.resident(first, last) if held is None else held
         stripe_plans = planner.stripe_plans
         early = self.ops[last - 1].x.value.name if planner.trails else None
+        end = last - first - 1
+
+        def span(each: LiveRange) -> tuple[int, int]:
+            if each.value.name == early:
+                return 0, each.last
+            if lead is None or each.last < lead:
+                return each.first, each.last
+            return min(each.first, lead), end
+
         needs = [
-            LiveBuffer(
-                0 if each.value.name == early else each.first,
-                each.last,
-                stripe_plans[each.value.name].buffer_rows,
-            )
-            for each in held
+            LiveBuffer(*span(each), stripe_plans[each.value.name].buffer_rows) for each in held
         ]
         acts = allocate(needs, self.spec.act_rows)
         if acts is None:
@@ -320,11 +366,15 @@ class FusionSearch:
         ]
         gaps = [largest_gap(busy, rows) for busy in taken]
         parts = [Part.OWN] * len(gaps)
-        if planner.trails:  # whose own tiles are small, and beside those of any other operation
-            parts, small = [*[Part.OTHER] * (len(gaps) - 1), Part.TRAILING], rows // GRAIN
-            gaps = [*(gap - small for gap in gaps[:-1]), min(small, *gaps)]
+        turns = 0 if planner.trails else lead
+        if turns is not None:  # tiles of the last one are small, and beside those of any other
+            parts[turns:] = [Part.OTHER] * (end - turns) + [Part.TRAILING]
+            small = rows // GRAIN
+            gaps[turns:] = [*(gap - small for gap in gaps[turns:-1]), min(small, *gaps[turns:])]
             if min(gaps) < 0:
                 return None
+        if lead is not None:
+            parts[lead], parts[-1] = Part.LEADING, Part.FOLLOWING
         places = tuple(
             self._place(op, stripe_plans[op.y.value.name], gap, on_chip, part)
             for op, gap, part in zip(self.ops[first:last], gaps, parts, strict=True)
@@ -344,6 +394,7 @@ class FusionSearch:
             first,
             planner.stripes,
             planner.trails,
+            lead,
             stripe_plans,
             on_chip,
             places,
@@ -419,14 +470,34 @@ class FusionSearch:
         trails come first: its sums wait in ACC while others have theirs there."""
         chosen: list[Candidate] = []
         sums, last = 0, candidate.first + len(candidate.places) - 1
+        lead = None if candidate.lead is None else candidate.first + candidate.lead
         for index, place in reversed([*enumerate(candidate.places, candidate.first)]):
             best = self._best(index, replace(place, sums=sums) if sums else place, alone)
             if best is None:
                 return None
             chosen.insert(0, best)
-            if candidate.trails and index == last:
+            if index == last and (candidate.trails or lead is not None):
                 sums = waiting_sums(self.ops[index], best.plan, self.spec)
+            if index == lead:
+                chosen[1:-1] = [_in_turn(best.plan, each) for each in chosen[1:-1]]
+                sums = 0
         return chosen
+
+
+def _in_pieces(of: GroupCandidate, pieces: int) -> GroupCandidate:
+    """A group whose last operation follows, with so many pieces of channels at the least."""
+    turns = (Part.LEADING, Part.FOLLOWING)
+    places = (
+        replace(place, pieces=pieces) if place.part in turns else place for place in of.places
+    )
+    return replace(of, places=tuple(places))
+
+
+def _in_turn(leads: Plan, of: Candidate) -> Candidate:
+    """The tiles of an operation that takes up each tile of channels that the leader makes."""
+    assert isinstance(leads, ConvPlan)
+    assert isinstance(of.plan, ChannelPlan)
+    return replace(of, plan=replace(of.plan, channels=min(of.plan.channels, leads.filters)))
 
 
 def estimate(region: Region, spec: AccelSpec, groups: Sequence[GroupPlan]) -> float:

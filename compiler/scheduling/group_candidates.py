@@ -17,11 +17,12 @@ class GroupCandidate:
     chip, the place of each operation. shared: rows of ACT that are free both at an operation and at
     the one before (before the first: the last); behind: whether it writes where a result lies that
     the one before was the last to read and that goes to DRAM, too; trails: whether its last
-    operation trails the others."""
+    operation trails the others; lead: the number in the group of the one that its last follows."""
 
     first: int
     stripes: int
     trails: bool
+    lead: int | None
     stripe_plans: Mapping[str, StripePlan]
     on_chip: frozenset[str]
     places: tuple[TileContext, ...]

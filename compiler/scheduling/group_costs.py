@@ -9,6 +9,7 @@ import numpy as np
 from zeroskip.accel_model.spec import AccelSpec
 from zeroskip.compiler.ir.liveness import Liveness
 from zeroskip.compiler.ir.ops import Op
+from zeroskip.compiler.ir.schedule import ConvPlan
 from zeroskip.compiler.ir.stripes import StripePlan
 from zeroskip.compiler.scheduling.cost_model import Bus, Candidate, Floats
 from zeroskip.compiler.scheduling.group_candidates import GroupCandidate
@@ -26,9 +27,14 @@ from zeroskip.compiler.scheduling.overlap_model import (
     WAW_STALL,
     WEIGHT_TILE,
     WEIGHTS,
+    Turns,
     alternating_cycles,
+    in_turn,
     pipelined_cycles,
 )
+
+EXPOSED = 0.5  # of a group's last results, the share that the group behind does not hide
+HIDDEN = 0.25  # of its first tiles, the share that the group before does
 
 
 class GroupCosts:
@@ -45,14 +51,14 @@ class GroupCosts:
         """Cycles and picojoules of a group of several operations."""
         first, last = candidate.first, candidate.first + len(chosen)
         needed = self.liveness.live_out(first, last)
-        works = []
+        priced = []
         for op, place, choice in zip(self.ops[first:last], candidate.places, chosen, strict=True):
             name = op.y.value.name
             key = choice, candidate.stripe_plans[name], name in candidate.on_chip, name in needed
             if key not in self.works:
                 self.works[key] = self._work(op, place.rows, *key)
-            works.append(self.works[key])
-        table = np.stack(works, axis=1)
+            priced.append(self.works[key])
+        table = np.stack(priced, axis=1)
         if candidate.trails:
             self._take_turns(table, candidate)
         table[:, :, WAW_STALL] = candidate.waw_stalls
@@ -64,18 +70,36 @@ class GroupCosts:
             )
         ]
         rows = [each.cost.all_rows for each in chosen]
-        if sum(rows) + max(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
+        if sum(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
             staying = slice(len(chosen) - candidate.trails)
             table[1:, staying, [WEIGHT_TILE, WEIGHTS, ROWS, ALL_ROWS]] = 0
-        ends, latency = chosen[-1].cost.last, self.spec.dram.latency_cycles
-        ends -= chosen[0].cost.first + chosen[0].cost.tile
+        begin, end = chosen[0].cost.first + chosen[0].cost.tile, chosen[-1].cost.last
+        latency = self.spec.dram.latency_cycles
         if candidate.trails:
             cycles = alternating_cycles(table, latency)
+        elif candidate.lead is not None:
+            turns = self._turns(candidate.lead, self.ops[first:last], chosen)
+            works = in_turn(table[0], candidate.lead, turns)
+            cycles = pipelined_cycles(works, self.spec.wgt_rows, latency)
         else:
             flat = table.reshape(-1, table.shape[2])
             cycles = pipelined_cycles(flat, self.spec.wgt_rows, latency)
-        cycles += ends / 2
+        cycles += EXPOSED * end - HIDDEN * begin
         return cycles, self._picojoules(candidate, chosen, table)
+
+    def _turns(self, lead: int, steps: Sequence[Op], chosen: Sequence[Candidate]) -> Turns:
+        """Of operations of which the last follows the one with number ``lead``."""
+        leads, follows = chosen[lead].plan, chosen[-1].plan
+        assert isinstance(leads, ConvPlan)
+        assert isinstance(follows, ConvPlan)
+        op, wgt = steps[lead], self.spec.wgt_rows
+        tiles, chunks = -(-op.y.channels // leads.filters), -(-op.x.channels // leads.channels)
+        taken = -(-steps[-1].x.channels // follows.channels)
+        rows, cols = op.y.spatial
+        alone = leads.rows >= rows and leads.cols >= cols and chunks == 1
+        free = wgt - 2 * chosen[lead].cost.rows - chosen[-1].cost.rows
+        full = self.spec.sram.wgt_bytes / self.spec.dram.bytes_per_cycle
+        return Turns(min(tiles, taken), alone, max(free, 0.0) / wgt * full)
 
     def _take_turns(self, table: Floats, candidate: GroupCandidate) -> None:
         """Spread the work of an operation that trails over the passes [passes, operations, COLUMNS]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,8 +39,8 @@ def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
 
     The bus brings the first tile of an operation's activations while the array is at the operation
     before, if there is room, and its weights as soon as they have room beside those of the
-    operations in between: the first tile, and the others too where WGT holds them all; everything
-    else while the array works on the operation itself.
+    operations in between: the first tile, and the others as rows of the operation before are used
+    for the last time; everything else while the array works on the operation itself.
     """
     return float(_pipelined(works, wgt_rows, latency, np.zeros(len(works))))
 
@@ -66,7 +68,11 @@ def _pipelined(works: Floats, wgt_rows: int, latency: int, began: Floats) -> flo
             while since > 0 and free >= works[since - 1, ALL_ROWS]:
                 since -= 1
                 free -= works[since, ALL_ROWS]
-            bus = max(bus, began[since]) + works[at, WEIGHTS]
+            room = began[since]
+            if since > 0:  # rows of the one before that are used last
+                used = 1.0 - free / works[since - 1, ALL_ROWS]
+                room = min(room, began[since - 1] + used * works[since - 1, ARRAY])
+            bus = max(bus, room) + works[at, WEIGHTS]
         rest = works[at, LOADS] - works[at, FIRST_TILE]
         if rest > 0:
             bus = max(bus, began[at]) + rest
@@ -75,6 +81,38 @@ def _pipelined(works: Floats, wgt_rows: int, latency: int, began: Floats) -> flo
         if works[at, STORES] > 0:
             stored = max(bus, array + works[at, LAST_TILE])
     return max(array, bus)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How operations of which the last follows the first take turns. pieces: of channels that the
+    first makes and the last takes up, one after another. alone: whether a piece is one step, behind
+    which it is taken up; else it is while the next one is made. ahead: cycles of the bus until WGT
+    is full of weights of the last one."""
+
+    pieces: int
+    alone: bool
+    ahead: float
+
+
+def in_turn(works: Floats, lead: int, turns: Turns) -> Floats:
+    """Works of which those from ``lead`` on take turns, as one: its first tile is the leader's, its
+    time on the array has in it what the array waits for weights of the last one."""
+    together, last = works[lead].copy(), works[-1]
+    for column in (ARRAY, LOADS, STORES, WEIGHTS, ALL_ROWS):
+        together[column] = works[lead:, column].sum()
+    together[WEIGHTS] += works[lead + 1 :, WEIGHT_TILE].sum()
+    together[LAST_TILE] = last[LAST_TILE]
+    taken, weights = last[ARRAY] / turns.pieces, (last[WEIGHT_TILE] + last[WEIGHTS]) / turns.pieces
+    made = together[ARRAY] / turns.pieces - taken
+    moved = together[[LOADS, STORES, WEIGHTS]].sum() / turns.pieces - weights
+    ahead = min(max(made - moved, 0.0), turns.ahead)
+    behind = made + max(taken, weights - ahead)  # of a piece that is taken up when it is made
+    array, bus = made + taken, moved + weights
+    beside = max(array, bus) + UNHIDDEN * min(array, bus)
+    others = behind if turns.alone else beside
+    together[ARRAY] = behind + (turns.pieces - 1) * others
+    return np.vstack([works[:lead], together])
 
 
 def alternating_cycles(works: Floats, latency: int) -> float:

@@ -38,11 +38,17 @@ def _gated(b: GraphBuilder) -> LayerGraph:
 def _headed(b: GraphBuilder) -> LayerGraph:
     """A dense layer whose weights are loaded while the convolutions before it run."""
     x = b.conv(b.input(64, 16, 16), 96, (3, 3), pad=(1, 1, 1, 1))
-    x = b.pool(b.conv(x, 96, (3, 3), pad=(1, 1, 1, 1)), "max", 2, 2)
-    return b.graph(b.dense(b.reshape(x, 96 * 8 * 8), 512))
+    x = b.pool(b.conv(x, 48, (3, 3), pad=(1, 1, 1, 1)), "max", 2, 2)
+    return b.graph(b.dense(b.reshape(x, 48 * 8 * 8), 512))
 
 
-GRAPHS = {"": _plain, "gated_": _gated, "headed_": _headed}
+def _pooled(b: GraphBuilder) -> LayerGraph:
+    """A dense layer that follows the channels of a convolution through a global pool."""
+    x = b.conv(b.input(128, 14, 14), 256, (1, 1))
+    return b.graph(b.dense(b.reshape(b.global_pool(x), 256), 1200))
+
+
+GRAPHS = {"": _plain, "gated_": _gated, "headed_": _headed, "pooled_": _pooled}
 LEVELS = ("layers", "schedule", "asm", "tosa")
 
 
@@ -62,7 +68,7 @@ def _text(level: str, network: str) -> str:
 
 @pytest.mark.parametrize(
     ("network", "level"),
-    [*product(("", "gated_"), LEVELS), ("headed_", "schedule")],
+    [*product(("", "gated_"), LEVELS), ("headed_", "schedule"), ("pooled_", "schedule")],
 )
 def test_golden(network: str, level: str, request: pytest.FixtureRequest) -> None:
     path = FOLDER / f"{network}{level}.txt"

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from zeroskip.compiler.scheduling import overlap_model
-from zeroskip.compiler.scheduling.overlap_model import COLUMNS, _pipelined
+from zeroskip.compiler.scheduling.overlap_model import (
+    ARRAY,
+    COLUMNS,
+    UNHIDDEN,
+    WEIGHT_TILE,
+    WEIGHTS,
+    Turns,
+    _pipelined,
+    in_turn,
+)
 
 
 def cycles(*works: Mapping[str, float], rows: int = 10, latency: int = 0) -> float:
@@ -39,11 +48,32 @@ def test_weights_come_early_where_both_tiles_have_room(rows: int, whole: float) 
     assert cycles(*works, rows=rows) == whole
 
 
-@pytest.mark.parametrize(("rows", "whole"), [(12, 105), (10, 105), (9, 110)])
+@pytest.mark.parametrize(("rows", "whole"), [(12, 105), (10, 105), (8, 105), (7, 115), (6, 140)])
 def test_all_tiles_of_weights_come_early_where_there_is_room(rows: int, whole: float) -> None:
+    """Those before them are used one after another: half of their rows are free after half of the
+    time."""
     first = {"ARRAY": 100, "ROWS": 2, "ALL_ROWS": 4}
-    second = {"ARRAY": 5, "WEIGHT_TILE": 10, "WEIGHTS": 10, "ROWS": 3, "ALL_ROWS": 6}
+    second = {"ARRAY": 5, "WEIGHT_TILE": 10, "WEIGHTS": 40, "ROWS": 3, "ALL_ROWS": 6}
     assert cycles(first, second, rows=rows) == whole
+
+
+def test_a_layer_that_follows_takes_turns_with_the_one_that_it_follows() -> None:
+    """Piece by piece: the array makes it in 25 cycles and multiplies it in 5."""
+    works = np.zeros((4, COLUMNS))
+    works[0, ARRAY], works[1:, ARRAY] = 7, (80, 20, 20)
+    works[1, WEIGHT_TILE], works[1, WEIGHTS] = 1, 8
+    works[3, WEIGHT_TILE], works[3, WEIGHTS] = 10, 90
+
+    def turns(*given: float, alone: bool) -> float:
+        before, together = in_turn(works, 1, Turns(4, alone, *given))
+        assert before[ARRAY] == 7
+        assert together[WEIGHT_TILE] == 1
+        assert together[WEIGHTS] == 8 + 100
+        return float(together[ARRAY])
+
+    assert turns(100, alone=True) == 4 * (25 + 5)  # of its 25 cycles of the bus 23 are ahead
+    assert turns(15, alone=True) == 4 * (25 + 10)  # WGT is full after 15
+    assert turns(15, alone=False) == 25 + 10 + 3 * (30 + UNHIDDEN * 27)
 
 
 @pytest.mark.parametrize(("late", "whole"), [(0, 105), (1, 115)])

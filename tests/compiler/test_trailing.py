@@ -51,10 +51,11 @@ def network(name: str) -> tuple[GraphBuilder, LayerGraph, Region]:
 
 
 def headed(b: GraphBuilder) -> str:
-    """Weights of dense layers that take the bus longer than the array takes all else."""
+    """Weights of a dense layer that take the bus as long as the array takes all else, behind a
+    convolution of too few filters to follow."""
     x = b.conv(b.input(64, 16, 16), 128, (3, 3), pad=(1, 1, 1, 1))
-    x = b.pool(b.conv(x, 128, (3, 3), pad=(1, 1, 1, 1)), "max", 2, 2)
-    return b.dense(b.dense(b.reshape(x, 128 * 8 * 8), 512), 10)
+    x = b.pool(b.conv(x, 48, (3, 3), pad=(1, 1, 1, 1)), "max", 2, 2)
+    return b.dense(b.dense(b.reshape(x, 48 * 8 * 8), 1024), 10)
 
 
 def trailed(search: FusionSearch, at: int) -> list[tuple[int, GroupPlan]]:

@@ -281,8 +281,22 @@ JUDGES_OF_COMPILER = (
     Change(
         _OVERLAP,
         "other tiles of weights wait for their own operation",
-        "bus = max(bus, began[since]) + works[at, WEIGHTS]",
-        "bus = max(bus, began[at]) + works[at, WEIGHTS]",
+        "room = began[since]\n",
+        "room = began[at]\n",
+        "compiler/test_overlap.py",
+    ),
+    Change(
+        _OVERLAP,
+        "rows of weights are free only where all of an operation's are",
+        "room = min(room, began[since - 1] + used * works[since - 1, ARRAY])",
+        "room = min(room, began[since - 1] + works[since - 1, ARRAY])",
+        "compiler/test_overlap.py",
+    ),
+    Change(
+        _OVERLAP,
+        "all weights of a layer that follows are ahead, however little WGT holds",
+        "ahead = min(max(made - moved, 0.0), turns.ahead)",
+        "ahead = max(made - moved, 0.0)",
         "compiler/test_overlap.py",
     ),
     Change(
