@@ -40,8 +40,8 @@ TRAILING: tuple[Change, ...] = (
     Change(
         "compiler/codegen/group.py",
         "what the layer that trails looks at is on chip for its reader only",
-        "if each.first <= index <= each.last or each.value == self.early",
-        "if each.first <= index <= each.last",
+        "or each.value == self.early",
+        "or False",
         LOADED,
     ),
     Change(
