@@ -63,12 +63,16 @@ class GroupCosts:
             self._take_turns(table, candidate)
         table[:, :, WAW_STALL] = candidate.waw_stalls
         moving = [each.cost.act for each in chosen]
-        table[:, :, NO_PREFETCH_ROOM] = [
-            before + own > room
-            for before, own, room in zip(
-                [moving[-1], *moving], moving, candidate.shared, strict=False
-            )
-        ]
+        table[:, :, NO_PREFETCH_ROOM] = (
+            [3 * own > at.act for own, at in zip(moving, candidate.places, strict=True)]
+            if candidate.trails
+            else [
+                before + own > room
+                for before, own, room in zip(
+                    [moving[-1], *moving], moving, candidate.shared, strict=False
+                )
+            ]
+        )
         rows = [each.cost.all_rows for each in chosen]
         if sum(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
             staying = slice(len(chosen) - candidate.trails)

@@ -15,7 +15,8 @@ Floats = npt.NDArray[np.float64]
 # tile of its activations, for all of them, for its results and the last tile of those; for its
 # first tile of weights and for the rest; WGT rows of a tile of weights (0: they are there already)
 # and of all that it may hold at once. Then 1 or 0: whether its first tile has no room in ACT beside
-# those of the operation before; and whether it writes where results lie that must be stored first.
+# those of the operation before (where steps take turns: a third set of its tiles beside two of
+# them); and whether it writes where results lie that must be stored first.
 COLUMNS = 11
 (
     ARRAY,
@@ -118,8 +119,10 @@ def in_turn(works: Floats, lead: int, turns: Turns) -> Floats:
 def alternating_cycles(works: Floats, latency: int) -> float:
     """Cycles of passes [passes, operations, COLUMNS] in which steps of the last operation, which
     trails, take turns with those of the others: in each those of array or bus, whichever has more,
-    and a part of the other's, since one waits for the other now and then."""
+    and a part of the other's, since one waits for the other now and then, more often where tiles
+    leave no room to load ahead."""
     array = works[:, :, ARRAY].sum(axis=1)
     bus = works[:, :, [LOADS, STORES, WEIGHT_TILE, WEIGHTS]].sum(axis=(1, 2))
     taken = np.maximum(array, bus) + UNHIDDEN * np.minimum(array, bus) + 2 * latency
+    taken += UNHIDDEN * (works[:, :, LOADS] * works[:, :, NO_PREFETCH_ROOM]).sum(axis=1)
     return float(taken.sum())

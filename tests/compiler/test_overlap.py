@@ -11,11 +11,14 @@ from zeroskip.compiler.scheduling import overlap_model
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     COLUMNS,
+    LOADS,
+    NO_PREFETCH_ROOM,
     UNHIDDEN,
     WEIGHT_TILE,
     WEIGHTS,
     Turns,
     _pipelined,
+    alternating_cycles,
     in_turn,
 )
 
@@ -55,6 +58,15 @@ def test_all_tiles_of_weights_come_early_where_there_is_room(rows: int, whole: f
     first = {"ARRAY": 100, "ROWS": 2, "ALL_ROWS": 4}
     second = {"ARRAY": 5, "WEIGHT_TILE": 10, "WEIGHTS": 40, "ROWS": 3, "ALL_ROWS": 6}
     assert cycles(first, second, rows=rows) == whole
+
+
+def test_steps_that_take_turns_wait_more_often_where_tiles_have_no_room() -> None:
+    works = np.zeros((2, 2, COLUMNS))
+    works[:, 0, ARRAY], works[:, 0, LOADS], works[:, 1, WEIGHTS] = 100, 30, (0, 90)
+    passes = 100 + UNHIDDEN * 30, 120 + UNHIDDEN * 100
+    assert alternating_cycles(works, 3) == pytest.approx(sum(passes) + 2 * 2 * 3)
+    works[1, 0, NO_PREFETCH_ROOM] = 1
+    assert alternating_cycles(works, 3) == pytest.approx(sum(passes) + UNHIDDEN * 30 + 2 * 2 * 3)
 
 
 def test_a_layer_that_follows_takes_turns_with_the_one_that_it_follows() -> None:

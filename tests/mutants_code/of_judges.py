@@ -294,6 +294,13 @@ JUDGES_OF_COMPILER = (
     ),
     Change(
         _OVERLAP,
+        "steps that take turns wait no more where their tiles have no room",
+        "taken += UNHIDDEN * (works[:, :, LOADS] * works[:, :, NO_PREFETCH_ROOM]).sum(axis=1)",
+        "taken += 0 * (works[:, :, LOADS] * works[:, :, NO_PREFETCH_ROOM]).sum(axis=1)",
+        "compiler/test_overlap.py",
+    ),
+    Change(
+        _OVERLAP,
         "all weights of a layer that follows are ahead, however little WGT holds",
         "ahead = min(max(made - moved, 0.0), turns.ahead)",
         "ahead = max(made - moved, 0.0)",
