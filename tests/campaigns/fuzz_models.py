@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, InvalidCaseError
 from tests.campaigns.fuzz_onnx import Shape, build_model, shapes_of
-from tests.campaigns.fuzz_random import TARGETS, random_changes, random_target
+from tests.campaigns.fuzz_random import TARGETS, buildable, random_changes, random_target
 from tests.campaigns.fuzz_weights import DENSITIES, SCHEMES
 
 SIZES = (1, 2, 3, 5, 8, 11, 16)
@@ -92,7 +92,7 @@ def random_model(seed: int) -> FuzzCase:
         settings = {"qdq": str(rng.choice(["int8", "uint8"])), "pairs": seed}
     elif drawn < 0.5 and any(step.kind in PRUNED for step in case.steps):
         settings["prune"] = str(rng.choice(RECIPES))
-    return replace(case, settings=settings)
+    return buildable(replace(case, settings=settings))
 
 
 MOVES = ("ConvTranspose", "Resize", "DepthToSpace", "Slice")

@@ -15,7 +15,7 @@ from tests.campaigns.fuzz_case import FuzzCase, FuzzStep, dump_case, found_cases
 from tests.campaigns.fuzz_check import judge, multiplies
 from tests.campaigns.fuzz_coverage import CHANNELS, features
 from tests.campaigns.fuzz_layers import build_graph
-from tests.campaigns.fuzz_random import TARGETS, random_case
+from tests.campaigns.fuzz_random import ARRAYS, LANES, TARGETS, random_case, random_changes
 from tests.campaigns.fuzz_shrink import shrink
 from tests.campaigns.fuzz_smallest import GRAIN, squeeze
 from tests.campaigns.fuzz_weights import SCHEMES
@@ -156,3 +156,12 @@ def test_multiplies_are_counted_from_the_layers() -> None:
     rest = replace(graph, nodes=tuple(node for node in graph.nodes if node.layer is not first))
     outputs = int(np.prod(first.y.shape[2:]))
     assert multiplies(graph) - multiplies(rest) == np.count_nonzero(first.weight) * outputs
+
+
+@pytest.mark.parametrize("target", [*LANES, *ARRAYS])
+def test_changed_hardware_is_taken(target: str) -> None:
+    """Where it is refused the target is run as it is, so a key that it lacks would go unseen."""
+    drawn = [random_changes(np.random.default_rng(seed), target) for seed in range(30)]
+    assert sum(any(name.startswith("array.") for name in each) for each in drawn) > 3
+    for changes in drawn:
+        FuzzCase("layers", target, {}, (), (), changes).spec()
