@@ -194,7 +194,8 @@ class Op:
             top = made * window.stride[0] - window.pad[0]
             return top, top + window.span(0, end - made)
         own, of_x = self.y.value.image[0], self.x.value.image[0]
-        top = np.maximum(made % own * window.stride[0] - window.pad[0], 0)
+        # what looks at padding alone reads a row of its own image
+        top = np.clip(made % own * window.stride[0] - window.pad[0], 0, of_x - 1)
         last = (end - 1) % own * window.stride[0] - window.pad[0] + window.span(0, 1)
         return self._in_images(made, end, top, np.minimum(last, of_x))
 

@@ -6,6 +6,13 @@ from tests.mutants_code.change import Change
 
 BATCHES: tuple[Change, ...] = (
     Change(
+        "compiler/ir/ops.py",
+        "what looks at the padding below an image reads the next one",
+        "np.clip(made % own * window.stride[0] - window.pad[0], 0, of_x - 1)",
+        "np.maximum(made % own * window.stride[0] - window.pad[0], 0)",
+        "campaigns/test_fuzz.py::test_what_was_found_stays_mended[rows_of_padding_in_a_batch]",
+    ),
+    Change(
         "compiler/ir/kernel_parts.py",
         "every part of a kernel begins where the kernel does",
         "own.pad[0] - down.start * own.dilation[0]",
