@@ -70,7 +70,9 @@ def _pipelined(works: Floats, wgt_rows: int, latency: int, began: Floats) -> flo
                 since -= 1
                 free -= works[since, ALL_ROWS]
             room = began[since]
-            if since > 0:  # rows of the one before that are used last
+            if (
+                since > 0 and works[since - 1, ALL_ROWS] > 0
+            ):  # as its rows are used for the last time
                 used = 1.0 - free / works[since - 1, ALL_ROWS]
                 room = min(room, began[since - 1] + used * works[since - 1, ARRAY])
             bus = max(bus, room) + works[at, WEIGHTS]

@@ -60,6 +60,12 @@ def test_all_tiles_of_weights_come_early_where_there_is_room(rows: int, whole: f
     assert cycles(first, second, rows=rows) == whole
 
 
+def test_weights_larger_than_wgt_wait_behind_an_operation_without_any() -> None:
+    second = {"ARRAY": 5, "WEIGHT_TILE": 10, "WEIGHTS": 40, "ROWS": 3, "ALL_ROWS": 12}
+    assert cycles({"ARRAY": 100}, second) == 140
+    assert cycles({}, second) == 50
+
+
 def test_steps_that_take_turns_wait_more_often_where_tiles_have_no_room() -> None:
     works = np.zeros((2, 2, COLUMNS))
     works[:, 0, ARRAY], works[:, 0, LOADS], works[:, 1, WEIGHTS] = 100, 30, (0, 90)
