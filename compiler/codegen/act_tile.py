@@ -63,10 +63,12 @@ class ActTile:
 @dataclass(frozen=True)
 class TileRequest:
     """A tile that a step needs: some channels of a patch of a view. Unless it is there under its
-    key it is loaded, or, not to ``load``, only given room."""
+    key it is loaded, or, not to ``load``, only given room. rows_apart: of a view of which only
+    every so-many-th row is loaded, rows from one of the patch to the next."""
 
     key: Hashable
     view: ChannelSlice
     channels: Interval
     patch: Tile2D
     load: bool = True
+    rows_apart: int = 1

@@ -145,15 +145,22 @@ class ChannelEmitter:
         out, op, operand = self.out, self.op, self.op.operand
         out.set_table(op.any_table)
         constants = self._constants(channels)
-        looked = looked_at(op, patch)
+        loaded = op.x.value.name not in out.resident
+        looked = looked_at(op, patch, loaded=loaded)
         wanted = [
-            TileRequest((self.id, "x", channels, patch), op.x, channels, looked.patch),
+            TileRequest(
+                (self.id, "x", channels, patch),
+                op.x,
+                channels,
+                looked.patch,
+                rows_apart=op.rows_apart,
+            ),
             TileRequest((self.id, "y", channels, patch), op.y, channels, patch, load=False),
         ]
         if operand is not None:
             wanted.append(self._operand_request(operand, channels, patch))
         x, y, *second = out.tiles(wanted)
-        out.registers.set_kernel(op.input_window)
+        out.registers.set_kernel(op.seen(loaded=loaded)[0])
         out.registers.set_input(x, looked, op.x.value)
         if operand is not None:
             out.registers.set_operand(second[0], op, constants.par_sum)

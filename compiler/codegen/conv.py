@@ -185,13 +185,13 @@ class ConvEmitter:
         """The input of all the steps in ACT, loaded by the first and held until they are done."""
         x = self.conv.x
         stripe = Tile2D(rows, full(self.conv.y.spatial).cols)
-        looked = looked_at(self.conv, stripe).patch
+        looked = looked_at(self.conv, stripe, loaded=True).patch
         held = self.out.act.pin((self.id, "kept", rows), blocks(x.channels) * looked.pixels)
         if held is None:
             raise CompileError(f"'{self.conv.node}': its input does not fit in ACT")
         tile = ActTile.packed(held[0], looked)
         if held[1]:
-            self.out.load(x, Interval(0, x.channels), tile)
+            self.out.load(x, Interval(0, x.channels), tile, self.conv.rows_apart)
         return tile
 
     @cached_property
@@ -214,7 +214,7 @@ class ConvEmitter:
         """Constants are loaded first: they wait for no other layer, activations may. ahead: rows of
         the weights that come next."""
         out, conv, residual = self.out, self.conv, self.conv.residual
-        window = self._parts[step.part].conv
+        part, loaded = self._parts[step.part].conv, conv.x.value.name not in out.resident
         raw, rows = self._packed[step.weights]
         key = (self._weights_key, "w", *step.weights)
         wgt = out.weights(key, raw, rows, self.plan.mode, ahead)
@@ -224,12 +224,12 @@ class ConvEmitter:
             out.set_table(conv.any_table)
             par, par_sum, used = self._place_params(step.filters)
             reads += used
-        looked = looked_at(window, step.patch)
-        x, y, *operand = self._tiles(step, looked, stripe)
+        looked = looked_at(part, step.patch, loaded=loaded)
+        x, y, *operand = self._tiles(step, looked, stripe, part.rows_apart)
         reads.append(x.rows(blocks(step.channels.size)))
         writes = []
         tile = -1
-        out.registers.set_kernel(window.window)
+        out.registers.set_kernel(part.seen(loaded=loaded)[0])
         out.registers.set_input(x, looked, conv.x.value)
         if step.last:
             if residual is not None:
@@ -264,8 +264,11 @@ class ConvEmitter:
         own = step.outputs * len(accumulator_rows(self._slots, step.filters.size))
         return self.out.waiting_sums + own
 
-    def _tiles(self, step: ConvStep, looked: InputTile, stripe: Interval) -> list[ActTile]:
-        """Input, output and operand tiles of a step; what is not there yet is loaded."""
+    def _tiles(
+        self, step: ConvStep, looked: InputTile, stripe: Interval, rows_apart: int
+    ) -> list[ActTile]:
+        """Input, output and operand tiles of a step; what is not there yet is loaded, of the input
+        every so-many-th row."""
         conv = self.conv
         wanted = [
             TileRequest(
@@ -295,6 +298,7 @@ class ConvEmitter:
                 conv.x,
                 step.channels,
                 looked.patch,
+                rows_apart=rows_apart,
             ),
         )
         return self.out.tiles(wanted)

@@ -25,7 +25,7 @@ from zeroskip.compiler.ir import ops
 from zeroskip.compiler.ir.compulsory_traffic import touched
 from zeroskip.compiler.ir.kernel_parts import WHOLE
 from zeroskip.compiler.ir.layer_info import layer_info
-from zeroskip.compiler.ir.liveness import Liveness
+from zeroskip.compiler.ir.liveness import Liveness, LiveRange
 from zeroskip.compiler.ir.ops import Op
 from zeroskip.compiler.ir.schedule import ChannelPlan, ConvPlan, GroupPlan
 from zeroskip.compiler.ir.stripes import plan_stripes
@@ -312,18 +312,25 @@ class _GroupEmitter:
     def _enter(self, index: int) -> None:
         """Make room for what is made or read from this operation on. A value that stays until its
         last reader is in DRAM alone for an operation behind that, which only moves it."""
-        live = [
+        live = self._live(index)
+        self.out.stream.layer = self.layers[index]
+        self.out.resident = {each.value.name: self.places[each.value.name] for each, _ in live}
+        behind = [*self._live((index + 1) % len(self.steps))]
+        self.out.act.block_out(*map(self._rows_of, (live, behind)))
+
+    def _live(self, index: int) -> list[tuple[LiveRange, int]]:
+        """The values that are on chip while an operation is executed, and where."""
+        return [
             (each, act)
             for each, act in self.homes
             if each.first <= index <= each.last
             or each.value == self.early
             or (self.lead is not None and self.lead <= min(index, each.last))
         ]
-        self.out.stream.layer = self.layers[index]
-        self.out.resident = {each.value.name: self.places[each.value.name] for each, _ in live}
-        self.out.act.block_out(
-            [(act, self.stripe_plans[each.value.name].buffer_rows) for each, act in live]
-        )
+
+    def _rows_of(self, live: Sequence[tuple[LiveRange, int]]) -> list[tuple[int, int]]:
+        """First row and rows of the buffers of values."""
+        return [(act, self.stripe_plans[each.value.name].buffer_rows) for each, act in live]
 
     def _bring(self, op: Op) -> None:
         """Load what is missing of what an operation reads: rows that earlier stripes have made."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from math import lcm
 
@@ -125,10 +125,12 @@ class ProgramBuilder:
 
     # -------------------------------------------------------------------------- data movement
 
-    def load(self, view: ChannelSlice, channels: Interval, tile: ActTile) -> None:
-        """Bring a patch of some channels of a view into ACT."""
+    def load(
+        self, view: ChannelSlice, channels: Interval, tile: ActTile, rows_apart: int = 1
+    ) -> None:
+        """Bring a patch of some channels of a view into ACT, or of every so-many-th row of it."""
         if view.frames is None or not view.frames.woven:
-            self._move(isa.LoadShape, isa.Load, view, channels, tile)
+            self._move(isa.LoadShape, isa.Load, view, channels, tile, rows_apart)
             return
         for number in range(view.frames.count):
             part = tile.turns(number, view.frames.count)
@@ -149,12 +151,13 @@ class ProgramBuilder:
         view: ChannelSlice,
         channels: Interval,
         tile: ActTile,
+        rows_apart: int = 1,
     ) -> None:
         home = self.tensors[view.value.name]
         runs = dma_runs(view, home, channels)
         for part in patches(tile.patch, isa.MOST_SIDE, isa.MOST_SIDE):
             for run in runs:
-                self._move_run(shape, move, home.spatial[1], run, tile.at(part))
+                self._move_run(shape, move, rows_apart * home.spatial[1], run, tile.at(part))
 
     def _move_run(
         self,
@@ -164,7 +167,7 @@ class ProgramBuilder:
         run: DmaRun,
         tile: ActTile,
     ) -> None:
-        """A run of the blocks of a tile. width: of the tensor's rows in DRAM."""
+        """A run of the blocks of a tile. width: pixels in DRAM from one of its rows to the next."""
         patch = tile.patch
         down, right = patch.rows.start, patch.cols.start
         first = run.dram + (down * width + right) * run.dram_pixel
@@ -258,14 +261,15 @@ class ProgramBuilder:
             for want, tile in zip(wanted, found, strict=True)
             if tile is None
         ]
-        places = iter(self.reserve(self.act, needs))
+        stored = {want.key for want in wanted if not want.load}
+        places = iter(self.reserve(self.act, needs, stored=stored))
         made = []
         for want, tile in zip(wanted, found, strict=True):
             if tile is None:
                 act, fresh = next(places)
                 tile = ActTile.packed(act, want.patch)
                 if fresh and want.load:
-                    self.load(want.view, want.channels, tile)
+                    self.load(want.view, want.channels, tile, want.rows_apart)
             made.append(tile)
         return made
 
@@ -321,10 +325,15 @@ class ProgramBuilder:
         return held
 
     def reserve(
-        self, shelf: SramCache, needs: Sequence[tuple[Hashable, int]], ahead: int = 0
+        self,
+        shelf: SramCache,
+        needs: Sequence[tuple[Hashable, int]],
+        ahead: int = 0,
+        stored: Collection[Hashable] = (),
     ) -> list[tuple[int, bool]]:
-        """Places for everything a step needs at once, beside which the next step finds its own."""
-        places = shelf.reserve(needs, ahead)
+        """Places for everything a step needs at once, beside which the next step finds its own
+        (``SramCache.reserve``)."""
+        places = shelf.reserve(needs, ahead, stored)
         if places is None:
             rows = sum(size for _, size in needs)
             raise CompileError(

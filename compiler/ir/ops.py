@@ -13,9 +13,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.compiler.ir.views import ChannelSlice, Value
 from zeroskip.compiler.ir.weave import TakenRun, positions
 from zeroskip.compiler.ir.window import Window
+
+# Pixels between rows that a transfer can say, of two bytes each.
+MOST_APART = dict(isa.layout(isa.LoadShape))["dram_row"].high // (2 * isa.BLOCK)
 
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
@@ -133,6 +137,20 @@ class Op:
         return self.y.value.images if self.operand_of_channels else 1
 
     @property
+    def rows_apart(self) -> int:
+        """Rows of ``x`` from one that is looked at to the next; those between are not loaded."""
+        return 1
+
+    def seen(self, *, loaded: bool) -> tuple[Window, tuple[int, int]]:
+        """The window through which outputs look at ``x``, and the size of the image that it lies
+        in: of ``x`` as it is, or of the rows that are ``loaded`` of it."""
+        window, (rows, cols) = self.input_window, self.x.value.image
+        if self.images == 1:
+            rows, cols = self.x.spatial
+        apart = self.rows_apart if loaded else 1
+        return window.every(apart), (-(-rows // apart), cols)
+
+    @property
     def scaling(self) -> AddRequant | None:
         """Scaling of the operand's addition; None without one."""
         return None if self.residual is None else self.residual.sum
@@ -232,6 +250,15 @@ class Windowed(Op):
     def images(self) -> int:
         alike = self.window.stays_in_image(self.x.value.image[0], self.y.value.image[0])
         return super().images if alike else self.y.value.images
+
+    @property
+    def rows_apart(self) -> int:
+        """More than 1 where a kernel of one row has a stride that transfers can say, too."""
+        window, one_piece = self.window, self.images == 1 and self.x.frames is None
+        if window.kernel[0] > 1 or window.pad[0] or not one_piece:
+            return 1
+        stride = window.stride[0]
+        return stride if stride * self.x.spatial[1] <= MOST_APART else 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,17 +113,19 @@ def input_tile(window: Window, out: Tile2D, spatial: tuple[int, int]) -> InputTi
     return InputTile(Tile2D(cuts[0][0], cuts[1][0]), cuts[0][1], cuts[1][1])
 
 
-def looked_at(op: Op, out: Tile2D) -> InputTile:
-    """What the outputs ``out`` of an operation read; of several images, from the first row of the
-    first to the last of the last."""
+def looked_at(op: Op, out: Tile2D, *, loaded: bool) -> InputTile:
+    """What the outputs ``out`` of an operation read, of its input or of the rows of that which are
+    ``loaded`` for it; of several images, from the first row of the first to the last of the
+    last."""
+    window, image = op.seen(loaded=loaded)
     if op.images == 1:
-        return input_tile(op.input_window, out, op.x.spatial)
-    own, image = op.y.value.image[0], op.x.value.image
+        return input_tile(window, out, image)
+    own = op.y.value.image[0]
     found = []
     for rows in _by_image(op, out.rows):
         number, start = divmod(rows.start, own)
         part = Tile2D(Interval(start, rows.size), out.cols)
-        tile = input_tile(op.input_window, part, image)
+        tile = input_tile(window, part, image)
         found.append(replace(tile, patch=tile.patch.below(number * image[0])))
     first, last = found[0].patch.rows, found[-1].patch.rows
     rows = Interval(first.start, last.end - first.start)

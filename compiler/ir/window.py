@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -28,6 +28,10 @@ class Window:
         """Input positions along an axis that ``outputs`` neighbouring outputs look at."""
         reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
         return (outputs - 1) * self.stride[axis] + reach
+
+    def every(self, rows: int) -> Window:
+        """The same window on an image of which only every so-many-th row is there."""
+        return replace(self, stride=(self.stride[0] // rows, self.stride[1]))
 
     def stays_in_image(self, rows: int, made: int) -> bool:
         """Whether ``made`` rows of an image of ``rows`` look at it alone, without padding, and go

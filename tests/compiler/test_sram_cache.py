@@ -59,6 +59,30 @@ def test_nothing_that_is_taken_is_handed_out() -> None:
     assert shelf.reserve([("c", 6)]) is not None
 
 
+def test_what_is_left_of_a_piece_was_used_when_all_of_it_was() -> None:
+    """Of an old piece and a new one, of which the ends are taken, the old one is disturbed."""
+    shelf = SramCache(12)
+    for key in ("old", "new"):
+        shelf.reserve([(key, 6)])
+    old = reserved(shelf, ("old", 6))[0][0]
+    shelf.reserve([("new", 6)])
+    shelf.block_out([(4, 4)])
+    ((at, fresh),) = reserved(shelf, ("next", 3))
+    assert fresh
+    assert old <= at < old + 6
+
+
+def test_what_is_stored_stays_off_what_others_write_next() -> None:
+    for stored in (True, False):
+        shelf = SramCache(12)
+        shelf.reserve([("late", 6)])
+        shelf.block_out([], soon=[(0, 6)])
+        ((late, _),) = reserved(shelf, ("late", 6))
+        shelf.block_out([], soon=[(6 - late, 6)])
+        places = shelf.reserve([("result", 6)], stored={"result"} if stored else ())
+        assert places == [(late if stored else 6 - late, True)]
+
+
 def test_needs_of_one_step_do_not_evict_each_other() -> None:
     shelf = SramCache(10)
     ((a, _),) = reserved(shelf, ("a", 6))
