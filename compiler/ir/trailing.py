@@ -73,8 +73,8 @@ def kernel_of_rows(op: ConvOp) -> Cuts:
 
 def map_edges(rows: int, bands: int) -> Ints:
     """Rows of the map that are there after each band, int64 [bands]. Those left over go to the
-    first bands: nothing hides the weights of the last one."""
-    return -(-rows * np.arange(1, bands + 1) // bands)
+    last bands: the sooner the first one is there, the longer the bus has work."""
+    return rows * np.arange(1, bands + 1) // bands
 
 
 def waiting_sums(op: Op, plan: Plan, spec: AccelSpec) -> int:

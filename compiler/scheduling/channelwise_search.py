@@ -59,7 +59,7 @@ class ChannelSearch:
     ) -> list[Candidate]:
         """Up to ``count`` schedules that fit, the best first (``CostEstimates.order``)."""
         images, rows = images_in(self.op, place.rows)
-        cols, (window, spatial) = self.op.y.spatial[1], self._reads(rows)
+        cols, (window, spatial) = self.op.y.spatial[1], self._reads(rows, loaded=not place.x)
         cuts = Tilings.of(rows, cols, images, least_across(window, cols, spatial[1]))
         for sets in SETS:
             costs = self._costs(place, cuts, sets)
@@ -102,7 +102,8 @@ class ChannelSearch:
         """Of every tile, of which so many must fit in ACT at once."""
         op, spec, bus = self.op, self.spec, Bus.of(self.spec)
         value = spec.storage.activation_bytes
-        x = cuts.input_footprint(*self._reads(cuts.rows.total))
+        reads = self._reads(cuts.rows.total, loaded=not place.x)
+        x = cuts.input_footprint(*reads)
         y = cuts.input_footprint(Window(), (cuts.rows.total, op.y.spatial[1]))
         channels = self._channels
         deep = -(-channels // BLOCK)
@@ -112,7 +113,7 @@ class ChannelSearch:
         needed = needed + (1 if self.of_pixels else deep) * second * operand
         single = (channels == op.y.channels) & (cuts.pieces == 1)
         fits = needed * np.where(single, 1, sets) <= place.act
-        fits = fits & cuts.take_no_more(*self._reads(cuts.rows.total))
+        fits = fits & cuts.take_no_more(*reads)
         read, written = x.nbytes(spec, op.y.channels), y.nbytes(spec, op.y.channels)
         steps = cuts.pieces * -(-op.y.channels // channels)
         other: Ints | Floats = written
@@ -122,6 +123,7 @@ class ChannelSearch:
         rows = self.words * -(-channels // self.spec.kind.placement(self.spec.array, 0).slots)
         return CostEstimates.of(
             array=self._array_cycles(channels, place.rows, cuts),
+            waits=0,
             loads=bus.cycles(
                 read * (not place.x) + other * operand, steps * ((not place.x) + operand)
             ),
@@ -142,10 +144,9 @@ class ChannelSearch:
             fits=fits & self._constants_fit(rows),
         )
 
-    def _reads(self, _rows: int) -> tuple[Window, tuple[int, int]]:
+    def _reads(self, _rows: int, *, loaded: bool) -> tuple[Window, tuple[int, int]]:
         """The window through which tiles look at ``x``, and the size of what it lies in."""
-        x = self.op.x
-        return self.window, x.spatial if self.op.images == 1 else x.value.image
+        return self.op.seen(loaded=loaded)
 
     def _energy(self, rows: int) -> float:
         """Picojoules on the array of so many rows of output: rows of ACT, multiplies, requantized
@@ -238,5 +239,5 @@ class ChannelSearch:
 class WeaveSearch(ChannelSearch):
     """The schedules of a move of pixels: what a tile takes is loaded to where it goes."""
 
-    def _reads(self, rows: int) -> tuple[Window, tuple[int, int]]:
+    def _reads(self, rows: int, *, loaded: bool) -> tuple[Window, tuple[int, int]]:
         return Window(), (rows, self.op.y.spatial[1])

@@ -28,7 +28,7 @@ from zeroskip.compiler.scheduling.objective import output_pj
 
 STEP = 3  # cycles of a step besides its work: registers are set
 PARTS = 3  # tiles of filters that the array's timing is run for
-CHUNKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)  # parts that a reduction is cut into
+CHUNKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 64, 128)  # parts that a reduction is cut into
 GROUPS = 4  # of outputs, whose energy on the array is counted
 CHUNKINGS = 3  # of those whose weights fit, how many are tried, the largest parts first
 

@@ -99,7 +99,7 @@ class ConvSearch:
         mappings = self.mappings(cuts, 1 if place.part is Part.OWN else TURNS, chunks)
         if not len(mappings):
             return []
-        geometry = _Geometry.of(self.conv, place.rows, cuts, max(place.rows, place.most))
+        geometry = _Geometry.of(self.conv, place, cuts)
         orders = LOOPS if self.conv.y.value.images == 1 else OF_BATCH
         if cuts != WHOLE:  # the input of another part is another
             orders = tuple((outer, keep) for outer, keep in orders if not keep)
@@ -173,16 +173,16 @@ class _Geometry:
     small: Bools
 
     @staticmethod
-    def of(conv: ops.ConvOp, rows: int, kernel: Cuts, most: int) -> _Geometry:
-        parts = kernel_parts(conv, kernel)
-        window = parts[-1].window
-        images, high = images_in(conv, rows)
+    def of(conv: ops.ConvOp, place: TileContext, kernel: Cuts) -> _Geometry:
+        parts, loaded = kernel_parts(conv, kernel), not place.x
+        window, spatial = parts[-1].seen(loaded=loaded)
+        images, high = images_in(conv, place.rows)
         size = high, conv.y.spatial[1]
-        spatial = conv.x.spatial if conv.images == 1 else conv.x.value.image
         across = least_across(window, size[1], spatial[1])
         cuts = Tilings.of(*size, images, across)
-        held, tall = images_in(conv, most)
-        stripe = Tilings.whole(tall, size[1], held).input_footprint(conv.window, spatial)
+        held, tall = images_in(conv, max(place.rows, place.most))
+        whole = conv.seen(loaded=loaded)
+        stripe = Tilings.whole(tall, size[1], held).input_footprint(*whole)
         x = cuts.input_footprint(window, spatial)
         return _Geometry(
             kernel,
@@ -253,9 +253,12 @@ class _Loops:
         read, loaded, first = self._input_bytes()
         weights = mappings.tiles * mappings.chunks
         moving = self._moving_rows()
+        loads = bus.cycles(read + written * operand, loaded + stored * operand)
+        once = bus.cycles(mappings.nbytes, weights)
         return CostEstimates.of(
             array=array,
-            loads=bus.cycles(read + written * operand, loaded + stored * operand),
+            waits=self._waits(array, loads, once),
+            loads=loads,
             weights=bus.cycles(mappings.nbytes * again, weights * again),
             stores=bus.cycles(written * (not place.y), stored * (not place.y)),
             tile=bus.cycles(mappings.nbytes / weights, 1),
@@ -267,6 +270,21 @@ class _Loops:
             energy=mappings.energy * self.place.rows * self.conv.y.spatial[1],
             fits=self._fits(moving) & self._short(array / (pieces * weights)),
         )
+
+    def _waits(self, array: Floats, loads: Floats, weights: Floats) -> Floats:
+        """Cycles in which the array waits for the next tile of filters. Where all chunks of a tile
+        stay for every patch and two such tiles do not fit, those of the next come in only while the
+        last patch uses the others."""
+        mappings, pieces, wgt = self.mappings, self.geometry.cuts.pieces, self.spec.wgt_rows
+        tiles, chunks, part = mappings.tiles, mappings.chunks, mappings.part_rows
+        if self.outer != "weights":
+            return np.zeros(1)
+        step = 1 / (pieces * tiles * chunks)
+        ahead = np.maximum(wgt - part, 0) // mappings.rows
+        moved = weights / tiles + loads * step * chunks
+        waits = tiles * np.maximum(moved - array * step * (chunks + ahead), 0.0)
+        live = (pieces > 1) & (chunks > 1) & (part <= wgt) & (2 * part > wgt)
+        return np.asarray(waits * live)
 
     def _input_bytes(self) -> tuple[Floats, Ints, Floats]:
         """Of the input, all that is loaded, in how many transfers, and what the first step waits

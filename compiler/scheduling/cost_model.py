@@ -99,13 +99,14 @@ class TileContext:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """Estimated cycles. array: it computes; loads, weights, stores: the bus moves activations in,
-    weights in and activations out; tile: of weights, those for the first step; first: activations
-    for it; last: after the array is done. rows, all_rows: of WGT, of a tile of weights, of all;
-    act: rows of ACT, of the tiles of a step that are moved. energy: picojoules on the array, 0
-    where nobody asks."""
+    """Estimated cycles. array: it computes; waits: it waits, for weights that find no room beside
+    those in use; loads, weights, stores: the bus moves activations in, weights in and activations
+    out; tile: of weights, those for the first step; first: activations for it; last: after the
+    array is done. rows, all_rows: of WGT, of a tile of weights, of all; act: rows of ACT, of the
+    tiles of a step that are moved. energy: picojoules on the array, 0 where nobody asks."""
 
     array: float
+    waits: float
     loads: float
     weights: float
     stores: float
@@ -130,7 +131,7 @@ class CostEstimate:
         """Cycles of the operation by itself: the slower of array and bus, and of what cannot
         overlap with either, the latencies of a load and a store too, the share ``ends``."""
         exposed = self.tile + self.first + self.last + 2 * latency
-        return max(self.array, self.bus) + ends * exposed
+        return max(self.array + self.waits, self.bus) + ends * exposed
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +149,7 @@ class CostEstimates:
     """The costs of many schedules, and whether they fit: flat arrays."""
 
     array: Floats
+    waits: Floats
     loads: Floats
     weights: Floats
     stores: Floats
@@ -189,12 +191,12 @@ class CostEstimates:
         bus, but not that of a tile of weights for which there is no room beside another. Cycles are
         weighed against energy as the objective says; ``energy``: of the bus, where it matters;
         ``ends``: as of ``TileContext``."""
-        bus = self.loads + self.weights + self.stores
+        array, bus = self.array + self.waits, self.loads + self.weights + self.stores
         if wgt_rows is None:
             exposed = ends * (self.tile + self.first + self.last)
-            score = np.maximum(self.array, bus) + SHORTER * np.minimum(self.array, bus) + exposed
+            score = np.maximum(array, bus) + SHORTER * np.minimum(array, bus) + exposed
         else:
-            score = self.array + HIDDEN * bus + np.where(2 * self.rows > wgt_rows, self.tile, 0)
+            score = array + HIDDEN * bus + np.where(2 * self.rows > wgt_rows, self.tile, 0)
         if energy is not None:
             moved = energy.picojoules(self.loads, self.weights, self.stores)
             score = objective.score(score, self.energy + moved)

@@ -431,7 +431,8 @@ class FusionSearch:
         y = op.y.value.name in on_chip
         grain = max(1, self.spec.act_rows // GRAIN)
         free = act // grain * grain if act >= 4 * grain else act
-        rows = of.most_made if part is Part.OWN else of.usually_made
+        alike = 2 * of.most_made <= 3 * of.usually_made  # then one patch has the rows of any stripe
+        rows = of.most_made if alike or part is Part.OWN else of.usually_made
         return TileContext(
             rows,
             0 if x and y and all(r) else free,

@@ -19,11 +19,13 @@ from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     COLUMNS,
     FIRST_TILE,
+    FULL,
     LAST_TILE,
     LOADS,
     NO_PREFETCH_ROOM,
     ROWS,
     STORES,
+    TIGHT,
     WAW_STALL,
     WEIGHT_TILE,
     WEIGHTS,
@@ -66,12 +68,7 @@ class GroupCosts:
         table[:, :, NO_PREFETCH_ROOM] = (
             [3 * own > at.act for own, at in zip(moving, candidate.places, strict=True)]
             if candidate.trails
-            else [
-                before + own > room
-                for before, own, room in zip(
-                    [moving[-1], *moving], moving, candidate.shared, strict=False
-                )
-            ]
+            else self._rooms(candidate, chosen, table)
         )
         rows = [each.cost.all_rows for each in chosen]
         if sum(rows) <= self.spec.wgt_rows:  # the first stripe's weights stay
@@ -90,6 +87,21 @@ class GroupCosts:
             cycles = pipelined_cycles(flat, self.spec.wgt_rows, latency)
         cycles += EXPOSED * end - HIDDEN * begin
         return cycles, self._picojoules(candidate, chosen, table)
+
+    def _rooms(
+        self, candidate: GroupCandidate, chosen: Sequence[Candidate], table: Floats
+    ) -> list[float]:
+        """Of operations, whether the first tile of each has room beside the tiles of the one before
+        it: FULL, if not; TIGHT, if only when results of the one before that are stored."""
+        width = self.spec.dram.bytes_per_cycle / self.spec.act_row_bytes
+        moving = [each.cost.act for each in chosen]
+        stored = table[:, :, STORES].sum(axis=0) > 0
+        left = [each.cost.last * width * bool(stored[at]) for at, each in enumerate(chosen)]
+        return [
+            FULL * (moving[at - 1] + moving[at] > room)
+            or TIGHT * (left[at - 2] + moving[at - 1] + moving[at] > room)
+            for at, room in enumerate(candidate.shared)
+        ]
 
     def _turns(self, lead: int, steps: Sequence[Op], chosen: Sequence[Candidate]) -> Turns:
         """Of operations of which the last follows the one with number ``lead``."""
@@ -141,7 +153,9 @@ class GroupCosts:
         """Of an operation in each stripe (``overlap_model``), from the cost for so many rows."""
         cost, made = choice.cost, of.end - of.made
         work = np.zeros((len(made), COLUMNS))
-        work[:, ARRAY] = [choice.array(each) if each else 0.0 for each in made.tolist()]
+        work[:, ARRAY] = [
+            choice.array(each) + cost.waits if each else 0.0 for each in made.tolist()
+        ]
         work[:, LOADS], work[:, STORES] = (
             cycles * made / rows for cycles in (cost.loads, cost.stores)
         )

@@ -32,7 +32,10 @@ COLUMNS = 11
     WAW_STALL,
 ) = range(COLUMNS)
 
-UNHIDDEN = 0.1  # of the time of array or bus, where the other has more to do and steps take turns
+TIGHT, FULL = 0.5, 1.0  # of NO_PREFETCH_ROOM
+# Of the time of array or bus, where the other has more to do and steps take turns, those of a layer
+# that follows, or spread over all others; and of loads then, where tiles leave no room.
+UNHIDDEN, SPREAD, CROWDED = 0.1, 0.05, 0.1
 
 
 def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
@@ -40,8 +43,8 @@ def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
 
     The bus brings the first tile of an operation's activations while the array is at the operation
     before, if there is room, and its weights as soon as they have room beside those of the
-    operations in between: the first tile, and the others as rows of the operation before are used
-    for the last time; everything else while the array works on the operation itself.
+    operations in between, as tiles of the operation before these are used for the last time;
+    everything else while the array works on the operation itself.
     """
     return float(_pipelined(works, wgt_rows, latency, np.zeros(len(works))))
 
@@ -49,32 +52,24 @@ def pipelined_cycles(works: Floats, wgt_rows: int, latency: int) -> float:
 @njit_cached
 def _pipelined(works: Floats, wgt_rows: int, latency: int, began: Floats) -> float:
     """``pipelined_cycles``. began: zeros, when the array began each work."""
-    array, bus, stored = 0.0, 0.0, 0.0
+    array, bus = 0.0, 0.0
+    stored, before = 0.0, 0.0  # when results of the work before are, and of the one before that
     for at in range(len(works)):
         tile, first = works[at, ROWS] > 0, works[at, FIRST_TILE] > 0
         if tile:
-            free, since = wgt_rows - works[at, ROWS], at
-            while since > 0 and free >= works[since - 1, ROWS]:
-                since -= 1
-                free -= works[since, ROWS]
-            bus = max(bus, began[since] if since < at else array) + works[at, WEIGHT_TILE]
+            room = _room(works, at, wgt_rows - works[at, ROWS], began, array)
+            bus = max(bus, room) + works[at, WEIGHT_TILE]
         if first:
-            free_at = array if works[at, NO_PREFETCH_ROOM] > 0 or at == 0 else began[at - 1]
+            free_at = array
+            if at > 0 and works[at, NO_PREFETCH_ROOM] < FULL:
+                free_at = max(began[at - 1], before * (works[at, NO_PREFETCH_ROOM] > 0))
             bus = max(bus, free_at) + works[at, FIRST_TILE]
+        before = stored
         began[at] = max(array, stored if works[at, WAW_STALL] > 0 else 0.0)
         if tile or first:
             began[at] = max(began[at], bus + latency)
         if works[at, WEIGHTS] > 0:
-            free, since = wgt_rows - works[at, ALL_ROWS], at
-            while since > 0 and free >= works[since - 1, ALL_ROWS]:
-                since -= 1
-                free -= works[since, ALL_ROWS]
-            room = began[since]
-            if (
-                since > 0 and works[since - 1, ALL_ROWS] > 0
-            ):  # as its rows are used for the last time
-                used = 1.0 - free / works[since - 1, ALL_ROWS]
-                room = min(room, began[since - 1] + used * works[since - 1, ARRAY])
+            room = _room(works, at, wgt_rows - works[at, ALL_ROWS], began, began[at])
             bus = max(bus, room) + works[at, WEIGHTS]
         rest = works[at, LOADS] - works[at, FIRST_TILE]
         if rest > 0:
@@ -84,6 +79,22 @@ def _pipelined(works: Floats, wgt_rows: int, latency: int, began: Floats) -> flo
         if works[at, STORES] > 0:
             stored = max(bus, array + works[at, LAST_TILE])
     return max(array, bus)
+
+
+@njit_cached
+def _room(works: Floats, at: int, free: float, began: Floats, now: float) -> float:
+    """When WGT has rows for a work that leaves so many of them free: once those of the works before
+    are used for the last time, tile by tile. now: when all of them are."""
+    since = at
+    while since > 0 and free >= works[since - 1, ALL_ROWS]:
+        since -= 1
+        free -= works[since, ALL_ROWS]
+    room = began[since] if since < at else now
+    if since > 0 and works[since - 1, ALL_ROWS] > 0:
+        rows, tile = works[since - 1, ALL_ROWS], works[since - 1, ROWS]
+        used = min(rows, np.ceil((rows - max(free, 0.0)) / tile) * tile)
+        room = min(room, began[since - 1] + used / rows * works[since - 1, ARRAY])
+    return room
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,6 @@ def alternating_cycles(works: Floats, latency: int) -> float:
     leave no room to load ahead."""
     array = works[:, :, ARRAY].sum(axis=1)
     bus = works[:, :, [LOADS, STORES, WEIGHT_TILE, WEIGHTS]].sum(axis=(1, 2))
-    taken = np.maximum(array, bus) + UNHIDDEN * np.minimum(array, bus) + 2 * latency
-    taken += UNHIDDEN * (works[:, :, LOADS] * works[:, :, NO_PREFETCH_ROOM]).sum(axis=1)
+    taken = np.maximum(array, bus) + SPREAD * np.minimum(array, bus) + 2 * latency
+    taken += CROWDED * (works[:, :, LOADS] * works[:, :, NO_PREFETCH_ROOM]).sum(axis=1)
     return float(taken.sum())

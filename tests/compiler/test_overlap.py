@@ -11,8 +11,12 @@ from zeroskip.compiler.scheduling import overlap_model
 from zeroskip.compiler.scheduling.overlap_model import (
     ARRAY,
     COLUMNS,
+    CROWDED,
+    FULL,
     LOADS,
     NO_PREFETCH_ROOM,
+    SPREAD,
+    TIGHT,
     UNHIDDEN,
     WEIGHT_TILE,
     WEIGHTS,
@@ -47,13 +51,13 @@ def test_the_slower_of_array_and_bus_decides() -> None:
 
 @pytest.mark.parametrize(("rows", "whole"), [(12, 115), (11, 125)])
 def test_weights_come_early_where_both_tiles_have_room(rows: int, whole: float) -> None:
-    works = {"ARRAY": 100, "WEIGHT_TILE": 10, "ROWS": 6}, {"ARRAY": 5, "WEIGHT_TILE": 10, "ROWS": 6}
-    assert cycles(*works, rows=rows) == whole
+    tile = {"WEIGHT_TILE": 10, "ROWS": 6, "ALL_ROWS": 6}
+    assert cycles({"ARRAY": 100, **tile}, {"ARRAY": 5, **tile}, rows=rows) == whole
 
 
-@pytest.mark.parametrize(("rows", "whole"), [(12, 105), (10, 105), (8, 105), (7, 115), (6, 140)])
+@pytest.mark.parametrize(("rows", "whole"), [(12, 105), (10, 105), (8, 105), (7, 140), (6, 140)])
 def test_all_tiles_of_weights_come_early_where_there_is_room(rows: int, whole: float) -> None:
-    """Those before them are used one after another: half of their rows are free after half of the
+    """The two before them are used one after another: the rows of one are free after half of the
     time."""
     first = {"ARRAY": 100, "ROWS": 2, "ALL_ROWS": 4}
     second = {"ARRAY": 5, "WEIGHT_TILE": 10, "WEIGHTS": 40, "ROWS": 3, "ALL_ROWS": 6}
@@ -69,10 +73,10 @@ def test_weights_larger_than_wgt_wait_behind_an_operation_without_any() -> None:
 def test_steps_that_take_turns_wait_more_often_where_tiles_have_no_room() -> None:
     works = np.zeros((2, 2, COLUMNS))
     works[:, 0, ARRAY], works[:, 0, LOADS], works[:, 1, WEIGHTS] = 100, 30, (0, 90)
-    passes = 100 + UNHIDDEN * 30, 120 + UNHIDDEN * 100
+    passes = 100 + SPREAD * 30, 120 + SPREAD * 100
     assert alternating_cycles(works, 3) == pytest.approx(sum(passes) + 2 * 2 * 3)
     works[1, 0, NO_PREFETCH_ROOM] = 1
-    assert alternating_cycles(works, 3) == pytest.approx(sum(passes) + UNHIDDEN * 30 + 2 * 2 * 3)
+    assert alternating_cycles(works, 3) == pytest.approx(sum(passes) + CROWDED * 30 + 2 * 2 * 3)
 
 
 def test_a_layer_that_follows_takes_turns_with_the_one_that_it_follows() -> None:
@@ -94,10 +98,29 @@ def test_a_layer_that_follows_takes_turns_with_the_one_that_it_follows() -> None
     assert turns(15, alone=False) == 25 + 10 + 3 * (30 + UNHIDDEN * 27)
 
 
-@pytest.mark.parametrize(("late", "whole"), [(0, 105), (1, 115)])
-def test_activations_come_early_where_they_have_room(late: int, whole: float) -> None:
+def test_a_tile_of_weights_waits_for_all_that_others_hold() -> None:
+    """It has room beside one of their tiles, not beside both."""
+    first = {"ARRAY": 100, "ROWS": 4, "ALL_ROWS": 8}
+    second = {"ARRAY": 60, "ROWS": 1, "ALL_ROWS": 2}
+    third = {"ARRAY": 5, "WEIGHT_TILE": 70, "ROWS": 4, "ALL_ROWS": 4}
+    assert cycles(first, second, third, rows=10) == 100 + 60 + 5  # hidden by the second
+    assert cycles(first, second, third, rows=9) == 100 + 70 + 5
+
+
+@pytest.mark.parametrize(("late", "whole"), [(0, 105), (FULL, 115)])
+def test_activations_come_early_where_they_have_room(late: float, whole: float) -> None:
     second = {"ARRAY": 5, "FIRST_TILE": 10, "LOADS": 10, "NO_PREFETCH_ROOM": late}
     assert cycles({"ARRAY": 100}, second) == whole
+
+
+@pytest.mark.parametrize(("late", "whole"), [(0, 135), (TIGHT, 145), (FULL, 205)])
+def test_activations_that_are_tight_wait_for_results_that_are_stored(
+    late: float, whole: float
+) -> None:
+    """Those of the operation before the one that runs take 40 cycles of the bus."""
+    first, second = {"ARRAY": 10, "STORES": 40, "LAST_TILE": 40}, {"ARRAY": 100}
+    third = {"ARRAY": 5, "FIRST_TILE": 90, "LOADS": 90, "NO_PREFETCH_ROOM": late}
+    assert cycles(first, second, third) == whole
 
 
 @pytest.mark.parametrize(("behind", "whole"), [(0, 20), (1, 25)])

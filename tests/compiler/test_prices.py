@@ -15,6 +15,8 @@ from zeroskip.accel_model.arrays.tile_counts import patch_window
 from zeroskip.accel_model.formats import Shape
 from zeroskip.accel_model.isa import instructions as isa
 from zeroskip.accel_model.isa.encoding import decode_all
+from zeroskip.accel_model.machine.machine import Machine
+from zeroskip.accel_model.machine.run import COMPUTE
 from zeroskip.accel_model.spec import AccelSpec, equal_targets, load_spec
 from zeroskip.accel_model.timing.shape import WindowShape
 from zeroskip.compiler.codegen.region import emit_region
@@ -24,6 +26,8 @@ from zeroskip.compiler.ir.schedule import ConvPlan, GroupPlan
 from zeroskip.compiler.ir.tiles import Interval
 from zeroskip.compiler.ir.weight_packing import PackedWeights
 from zeroskip.compiler.lowering.lower import lower
+from zeroskip.compiler.scheduling.conv_search import ConvSearch
+from zeroskip.compiler.scheduling.cost_model import TileContext
 
 SIZE = 28  # outputs of a row, which are no whole number of 16 or of 32 that a gang works on
 PATCHES = [(1, 4), (1, 7), (1, 28), (2, 7), (3, 28), (14, 28), (28, 28)]
@@ -75,3 +79,26 @@ def test_the_bytes_of_weights_are_those_that_are_moved(target: str) -> None:
         stream = decode_all(emit_region(region, spec, [GroupPlan(1, (plan,))]).words)
         moved = sum(each.size for each in stream if isinstance(each, isa.LoadWeights))
         assert weights.packed_bytes(channels) == moved
+
+
+def test_the_next_tile_of_filters_is_known_to_wait() -> None:
+    """All chunks of a tile stay for the second patch, and two tiles do not fit: the next one comes
+    in while the last patch uses the last chunk."""
+    spec = load_spec("sparse256")
+    b = GraphBuilder(np.random.default_rng(SEED), 0.25)
+    region = lower(b.graph(b.conv(b.input(1024, 14, 14), 1024, (1, 1), stride=2)))
+    (op,) = region.ops
+    assert isinstance(op, ops.ConvOp)
+    ranked = ConvSearch(op, spec).ranked(TileContext(7, 6000), 1000)
+    waiting = [each for each in ranked if each.cost.waits]
+    assert waiting
+    for each in waiting[:3]:
+        plan = each.plan
+        assert isinstance(plan, ConvPlan)
+        assert plan.outer == "weights"
+        run = Machine(spec).run(
+            emit_region(region, spec, [GroupPlan(1, (plan,))]), {}, numbers=False
+        )
+        taken = (run.free - run.start)[run.unit == COMPUTE].sum()
+        began, ended = run.start[run.unit == COMPUTE].min(), run.free[run.unit == COMPUTE].max()
+        assert each.cost.waits / 2.5 < ended - began - taken < each.cost.waits

@@ -161,8 +161,9 @@ def test_the_slower_of_array_and_bus_decides() -> None:
     """The first schedule computes for longer than the second one moves."""
     zero = np.zeros(2)
     costs = CostEstimates(
-        array=np.array([100.0, 10]),
-        loads=np.array([10.0, 90]),
+        array=np.array([90.0, 10]),
+        waits=np.array([10.0, 0]),
+        loads=np.array([10.0, 95]),
         weights=zero,
         stores=zero,
         tile=zero,

@@ -61,9 +61,9 @@ TRAILING: tuple[Change, ...] = (
     ),
     Change(
         "compiler/ir/trailing.py",
-        "rows left over go to the last bands",
-        "return -(-rows * np.arange(1, bands + 1) // bands)",
+        "rows left over go to the first bands",
         "return rows * np.arange(1, bands + 1) // bands",
+        "return -(-rows * np.arange(1, bands + 1) // bands)",
         "compiler/test_trailing.py"
         "::test_a_layer_that_trails_multiplies_each_row_after_the_band_that_makes_it",
     ),
