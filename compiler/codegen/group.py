@@ -315,8 +315,8 @@ class _GroupEmitter:
         live = self._live(index)
         self.out.stream.layer = self.layers[index]
         self.out.resident = {each.value.name: self.places[each.value.name] for each, _ in live}
-        behind = [*self._live((index + 1) % len(self.steps))]
-        self.out.act.block_out(*map(self._rows_of, (live, behind)))
+        behind = self._live((index + 1) % len(self.steps))  # of the last one: in the next stripe
+        self.out.act.block_out(self._rows_of(live), self._rows_of(behind))
 
     def _live(self, index: int) -> list[tuple[LiveRange, int]]:
         """The values that are on chip while an operation is executed, and where."""
